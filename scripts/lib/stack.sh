@@ -1,0 +1,116 @@
+# shellcheck shell=bash
+# The stack: its components in the order of their start, and the steps that bring a bare machine to
+# a running system. Sources the rest of the library; a script needs to source only this.
+
+set -euo pipefail
+
+for part in say instance daemon packages build postgres redis kafka eventd api nginx; do
+	# shellcheck disable=SC1090
+	. "$(dirname "${BASH_SOURCE[0]}")/$part.sh"
+done
+
+# Each has NAME_start, NAME_stop, NAME_ready and NAME_pids; where it needs them, NAME_absent (not
+# part of this build), NAME_restart (better than stop and start), NAME_wipe, NAME_logs.
+COMPONENTS=(postgres redis kafka eventd api nginx)
+
+defined() { declare -F "$1" >/dev/null; }
+absent() { defined "$1_absent" && "$1_absent"; }
+
+component_logs() {
+	if defined "$1_logs"; then "$1_logs"; else echo "$USHER_VAR/log/$1.log"; fi
+}
+
+# component ACTION NAME: start, stop or restart, as a step of its own.
+component() {
+	local action=$1 name=$2 did
+	absent "$name" && return
+	case $action in
+	start)
+		if "${name}_ready"; then
+			note "$name" "is up"
+			return
+		fi
+		did=start
+		;;
+	stop) did=stop ;;
+	restart)
+		if ! "${name}_ready"; then
+			did=start
+		elif defined "${name}_restart"; then
+			did=restart
+		else
+			component stop "$name"
+			did=start
+		fi
+		;;
+	esac
+	step "$name" "$did" "$(component_logs "$name")" "${name}_$did"
+}
+
+# stack_each ACTION [NAME...]: in order; stopping goes backwards.
+stack_each() {
+	local action=$1 name list
+	shift
+	list=("${@:-${COMPONENTS[@]}}")
+	for name in "${list[@]}"; do
+		[[ " ${COMPONENTS[*]} " == *" $name "* ]] || die "no component $name; there are: ${COMPONENTS[*]}"
+	done
+	if [[ $action == stop ]]; then mapfile -t list < <(printf '%s\n' "${list[@]}" | tac); fi
+	for name in "${list[@]}"; do component "$action" "$name"; done
+}
+
+# stack_prepare PACKAGE...: besides those that the build needs.
+stack_prepare() {
+	instance_dirs
+	step packages "what apt has to bring" "" packages_install "${PACKAGES_BUILD[@]}" "$@"
+	step build "programs" "" build
+}
+
+migrate() {
+	instance_env
+	cd "$USHER_VAR"
+	"$USHER_BIN/usherctl" migrate up
+}
+
+# stack_up: from whatever there is to a running system. Servers that run are left alone; the
+# programs and nginx take up what has changed. KAFKA_WANTED is "real" or "embedded".
+stack_up() {
+	instance_dirs
+	alive kafka || kafka_choose "${KAFKA_WANTED:-real}"
+	stack_each start postgres redis kafka
+	step migrate "schema" "" migrate
+	stack_each restart eventd api nginx
+}
+
+stack_down() { stack_each stop; }
+
+# stack_wipe: the data and the sockets' folder; secrets and logs stay.
+stack_wipe() {
+	local name
+	for name in "${COMPONENTS[@]}"; do
+		if defined "${name}_wipe"; then "${name}_wipe"; fi
+	done
+	rm -rf "$(run_path)" "$USHER_RUN"
+}
+
+# stack_status: a line each; fails unless all that belong to this build are up.
+stack_status() {
+	local name state rc=0
+	for name in "${COMPONENTS[@]}"; do
+		absent "$name" && continue
+		state=up
+		"${name}_ready" || {
+			state=down
+			rc=1
+		}
+		printf '%-10s %-5s %s\n' "$name" "$state" "$("${name}_pids" | tr '\n' ' ')"
+	done
+	return "$rc"
+}
+
+port_free() {
+	! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null || {
+		echo "port $1 is taken by another server; set USHER_PORT to another base"
+		return 1
+	}
+}

@@ -22,7 +22,8 @@ pool_start() {
 	cd "$USHER_VAR" # its .env is the instance's
 	daemon "$name" "$USHER_VAR/log/$name.log" "$(type -P spawn-fcgi)" -n -s "$sock.new" -b 1024 -M 0660 \
 		-- /usr/bin/nice -n "$nice" "$USHER_ROOT/scripts/lib/pool-master" "$workers" "$@"
-	if ! wait_for 10 pool_answers "$sock.new"; then
+	wait_for 10 pool_answers_or_dead "$name" "$sock.new"
+	if ! pool_answers "$sock.new"; then
 		end "$name" 1
 		rm -f "$sock.new"
 		[[ -f $(pid_file "$name.old") ]] && mv "$(pid_file "$name.old")" "$(pid_file "$name")"
@@ -51,8 +52,14 @@ pool_answers() {
 		REMOTE_ADDR=127.0.0.1 timeout 2 "$(type -P cgi-fcgi)" -bind -connect "$1" 2>/dev/null) ]]
 }
 
+pool_answers_or_dead() { pool_answers "$2" || ! alive "$1"; }
+
 pool_names() { printf '%s\n' "${POOLS[@]%% *}"; }
-pool_pids() { pgrep -P "$(pid_of "$1")" || true; }
+# pool_pids NAME: its workers; the rest of its process group is the pool-master, a shell.
+pool_pids() {
+	ps -eo pid=,pgid=,stat=,comm= |
+		awk -v group="$(pid_of "$1")" '$2 == group && $3 !~ /^Z/ && $4 != "bash" { print $1 }'
+}
 
 # Also the way to restart: pools that run are replaced.
 api_start() {
@@ -77,7 +84,7 @@ api_stop() {
 api_ready() {
 	local name
 	for name in $(pool_names); do
-		alive "$name" && [[ -S $(run_path)/$name.sock ]] && pgrep -P "$(pid_of "$name")" >/dev/null || return 1
+		[[ -S $(run_path)/$name.sock && $(pool_pids "$name") ]] || return 1
 	done
 }
 

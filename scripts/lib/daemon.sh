@@ -8,9 +8,8 @@ close_inherited() {
 	local fd
 	for fd in "/proc/$BASHPID/fd/"*; do
 		fd=${fd##*/}
-		((fd > 2 && fd < 255)) && eval "exec $fd>&-"
-	done 2>/dev/null
-	return 0
+		if ((fd > 2 && fd < 255)); then eval "exec $fd>&-"; fi
+	done
 }
 
 pid_file() { printf '%s/%s.pid' "$USHER_RUN" "$1"; }
@@ -23,14 +22,16 @@ alive() {
 	[[ $pid ]] && kill -0 "$pid" 2>/dev/null && [[ $(ps -o stat= -p "$pid") != Z* ]]
 }
 
-# daemon NAME LOG COMMAND...: in a session, and so a process group, of its own.
+# daemon NAME LOG COMMAND...: in a session, and so a process group, of its own. Whether it lives on
+# is the caller's question.
 daemon() {
 	local name=$1 log=$2
 	shift 2
+	rm -f "$(pid_file "$name")"
 	# shellcheck disable=SC2016 # the inner shell's words
 	setsid bash -c 'echo $$ >"$0"; exec "$@"' "$(pid_file "$name")" "$@" \
 		</dev/null >>"$log" 2>&1 &
-	wait_for 5 alive "$name"
+	wait_for 5 test -s "$(pid_file "$name")"
 }
 
 # end NAME SECONDS [SIGNAL]: asks, waits, and then takes what is left of its group by force.

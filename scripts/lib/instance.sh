@@ -32,8 +32,9 @@ PREFERENCES=(
 instance_dirs() {
 	local boot
 	boot=$(</proc/sys/kernel/random/boot_id)
-	mkdir -p -m 0711 "$USHER_VAR"
-	mkdir -p -m 0700 "$USHER_VAR"/{log,mail,redis,kafka}
+	mkdir -p "$USHER_VAR"/{log,mail,redis,kafka}
+	chmod 0711 "$USHER_VAR" # PostgreSQL's user passes through
+	chmod 0700 "$USHER_VAR"/{log,mail,redis,kafka}
 	[[ -O $USHER_RUN/boot && $(<"$USHER_RUN/boot") == "$boot" ]] && return
 	# none yet, or of an earlier boot: its pids are other people's now
 	rm -rf "$USHER_RUN"

@@ -1,0 +1,34 @@
+# shellcheck shell=bash
+# Counting what tests say. PASSED, FAILED and SKIPPED grow.
+
+PASSED=0
+FAILED=0
+SKIPPED=0
+
+# tap_add FILE: a TAP stream; what its plan promises and never came has failed.
+tap_add() {
+	local ok not_ok skip plan
+	ok=$(grep -cE '^ok' "$1" || true)
+	not_ok=$(grep -cE '^not ok' "$1" || true)
+	skip=$(grep -cE '^ok .*# skip' "$1" || true)
+	plan=$(sed -nE 's/^1\.\.([0-9]+).*/\1/p' "$1" | head -n 1)
+	((PASSED += ok - skip, SKIPPED += skip, FAILED += not_ok))
+	((FAILED += plan > ok + not_ok ? plan - ok - not_ok : 0)) || true
+}
+
+# check_add NAME STATUS: one check.
+check_add() {
+	if (($2 == 0)); then
+		((++PASSED))
+	else
+		((++FAILED))
+		note "$1" "FAILED"
+	fi
+}
+
+# The last line of a run; fails if anything did, or if nothing was run.
+tally() {
+	((SKIPPED == 0)) || echo "($SKIPPED skipped)"
+	echo "$PASSED passed, $FAILED failed"
+	((FAILED == 0 && PASSED > 0))
+}

@@ -1,0 +1,344 @@
+/*
+ * usherctl: the operator's tool. One row a command; what it prints is for a person, and
+ * its exit status for a script: 0 done, 1 failed, 2 called wrongly.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "doc.h"
+#include "log.h"
+#include "rnd.h"
+#include "text.h"
+
+#include "db.h"
+#include "kv.h"
+#include "migrate.h"
+
+#include "ctx.h"
+#include "passwd.h"
+#include "settings.h"
+#include "user.h"
+
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+enum { DONE, FAILED, WRONG_CALL };
+
+/* What a command works with: the settings are read, the stores opened when asked for. */
+struct tool {
+	struct arena *arena;
+	struct settings s;
+	struct conf_origin origin;
+	struct ctx c;
+	struct db_conf db;
+	int argc;	/* what follows the command's own words */
+	char **argv;
+};
+
+struct command {
+	const char *words, *args, *help;
+	unsigned need;	/* settings without which it can't work */
+	int (*run)(struct tool *t);
+};
+
+static void
+say(const char *line)
+{
+	puts(line);
+}
+
+static int
+fail(const char *what, const char *why)
+{
+	fprintf(stderr, "usherctl: %s%s%s\n", what, *why == '\0' ? "" : ": ", why);
+	return FAILED;
+}
+
+static void
+open_stores(struct tool *t)
+{
+	char *id = arena_get(t->arena, UUID_SIZE);
+
+	rnd_uuid7(id);
+	t->db = (struct db_conf){ .url = t->s.database_url, .program = "usherctl",
+				  .sets = ALL_STATEMENTS, .log_sql = t->s.log_sql };
+	t->c = (struct ctx){ .arena = t->arena, .conf = &t->s, .role = ROLE_ADMIN, .request_id = id,
+			     .db = db_open(&t->db), .kv = kv_open(t->s.redis_url, 1000) };
+}
+
+static void
+close_stores(struct tool *t)
+{
+	kv_close(&t->c.kv);
+	db_close(&t->c.db);
+}
+
+/* The value of an option such as --email; NULL if it is not there. */
+static const char *
+option(const struct tool *t, const char *name)
+{
+	for (int i = 0; i + 1 < t->argc; i++) {
+		if (strcmp(t->argv[i], name) == 0)
+			return t->argv[i + 1];
+	}
+	return NULL;
+}
+
+static bool
+flag(const struct tool *t, const char *name)
+{
+	for (int i = 0; i < t->argc; i++) {
+		if (strcmp(t->argv[i], name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * migrate
+ */
+
+static struct migrate
+migration(struct tool *t)
+{
+	const char *url = t->s.database_sync_url != NULL ? t->s.database_sync_url : t->s.database_url;
+	const char *role = db_url_user(t->arena, t->s.database_url);
+
+	return (struct migrate){ t->arena, url, t->s.migrations_dir, role == NULL ? "usher" : role, say };
+}
+
+static int
+run_migrate_up(struct tool *t)
+{
+	struct migrate m = migration(t);
+
+	return migrate_up(&m) == OK ? DONE : FAILED;
+}
+
+static int
+run_migrate_down(struct tool *t)
+{
+	struct migrate m = migration(t);
+	int64_t steps = 1;
+
+	if (t->argc > 0 && (!text_to_int(t->argv[0], &steps) || steps < 1 || steps > 9999))
+		return fail("migrate down", "N is a number from 1"), WRONG_CALL;
+	return migrate_down(&m, (int)steps) == OK ? DONE : FAILED;
+}
+
+static int
+run_migrate_status(struct tool *t)
+{
+	struct migrate m = migration(t);
+
+	return migrate_status(&m) == OK ? DONE : FAILED;
+}
+
+static int
+run_migrate_new(struct tool *t)
+{
+	struct migrate m = { t->arena, NULL, t->s.migrations_dir, NULL, say };
+
+	if (t->argc != 1)
+		return fail("migrate new", "wants one NAME"), WRONG_CALL;
+	return migrate_new(&m, t->argv[0]) == OK ? DONE : FAILED;
+}
+
+/*
+ * admin create
+ */
+
+/* The first line of standard input; not echoed where a person types it. */
+static bool
+read_password(struct arena *a, const char **out_r)
+{
+	struct termios old, quiet;
+	bool person = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &old) == 0;
+	char line[1024];
+	bool good;
+
+	if (person) {
+		quiet = old;
+		quiet.c_lflag &= ~(tcflag_t)ECHO;
+		fputs("Password: ", stderr);
+		tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+	}
+	good = fgets(line, sizeof(line), stdin) != NULL;
+	if (person) {
+		tcsetattr(STDIN_FILENO, TCSAFLUSH, &old);
+		fputc('\n', stderr);
+	}
+	if (good)
+		*out_r = arena_textn(a, line, strcspn(line, "\r\n"));
+	explicit_bzero(line, sizeof(line));
+	return good;
+}
+
+static int
+report_faults(const struct ctx *c)
+{
+	for (int i = 0; i < c->faults.n; i++) {
+		struct buf b = buf_new(c->arena, 64);
+
+		msg_print(&b, c->faults.at[i].msg, EN, c->faults.at[i].field);
+		fail(c->faults.at[i].name == NULL ? "" : c->faults.at[i].name, b.text);
+	}
+	return FAILED;
+}
+
+static void
+set_value(struct tool *t, struct user *u, const char *name, const char *text)
+{
+	const struct field *f = field_find(&USER, IN_CREATE, name);
+	enum msg m = field_set_text(t->arena, f, u, text);
+
+	if (m != MSG_OK)
+		fault_add(&t->c.faults, "body", name, m, f);
+	u->given.set |= UINT64_C(1) << (f - USER.field);
+}
+
+static int
+run_admin_create(struct tool *t)
+{
+	const char *email = option(t, "--email"), *name = option(t, "--name"), *password;
+	struct user in, out;
+	enum err e;
+
+	if (email == NULL || !flag(t, "--password-stdin"))
+		return fail("admin create", "--email and --password-stdin are needed"), WRONG_CALL;
+	if (!read_password(t->arena, &password))
+		return fail("admin create", "no password on standard input");
+	open_stores(t);
+	shape_clear(&USER, &in);
+	set_value(t, &in, "name", name == NULL ? "Administrator" : name);
+	set_value(t, &in, "email", email);
+	set_value(t, &in, "password", password);
+	if (t->c.faults.n > 0)
+		return report_faults(&t->c);
+	if (passwd_init((int)t->s.bcrypt_cost, t->s.password_denylist_file) != OK)
+		return FAILED;
+	e = user_make_admin(&t->c, &in, &out);
+	if (e == E_INVALID)
+		return report_faults(&t->c);
+	if (e != OK)
+		return fail(err_row(e)->en, db_complaint(t->c.db));
+	printf("%s is an admin (user %lld)\n", in.email, (long long)out.id);
+	close_stores(t);
+	return DONE;
+}
+
+/*
+ * The rest
+ */
+
+static int
+run_config(struct tool *t)
+{
+	struct buf b = buf_new(t->arena, 4096);
+
+	if (flag(t, "--markdown"))
+		conf_manual(&b, &SETTINGS);
+	else
+		conf_print(&b, &SETTINGS, &t->s, &t->origin);
+	fputs(b.text, stdout);
+	return DONE;
+}
+
+static int
+run_cache_flush(struct tool *t)
+{
+	int64_t n;
+
+	open_stores(t);
+	if (user_cache_flush(&t->c, &n) != OK)
+		return fail("cache flush", "Redis does not answer");
+	printf("%lld cached users dropped\n", (long long)n);
+	close_stores(t);
+	return DONE;
+}
+
+static int
+run_version(struct tool *t)
+{
+	(void)t;
+	puts("usherctl " PACKAGE_VERSION);
+	return DONE;
+}
+
+static const struct command COMMANDS[] = {
+	{ "migrate up", "", "apply all migrations that are missing", NEED_DATABASE, run_migrate_up },
+	{ "migrate down", "[N]", "take back the newest, or the newest N", NEED_DATABASE, run_migrate_down },
+	{ "migrate status", "", "which are applied", NEED_DATABASE, run_migrate_status },
+	{ "migrate new", "NAME", "make the files of the next one", 0, run_migrate_new },
+	{ "admin create", "--email E [--name N] --password-stdin",
+	  "make an admin, or make an existing user one", NEED_DATABASE, run_admin_create },
+	{ "config", "[--markdown]", "all settings and where each comes from; or their manual", 0, run_config },
+	{ "cache flush", "", "drop all cached users from Redis", NEED_DATABASE, run_cache_flush },
+	{ "version", "", "the version", 0, run_version },
+};
+
+static int
+help(FILE *to)
+{
+	fprintf(to, "usherctl: the operator's tool of usher\n\n");
+	for (size_t i = 0; i < NELEM(COMMANDS); i++)
+		fprintf(to, "  usherctl %s %s\n      %s\n", COMMANDS[i].words, COMMANDS[i].args,
+			COMMANDS[i].help);
+	fprintf(to, "\nSettings come from the environment and from .env in this folder.\n");
+	return to == stdout ? DONE : WRONG_CALL;
+}
+
+/* How many arguments the command's words take up; 0 where it is not this command. */
+static int
+words_match(const char *words, int argc, char **argv)
+{
+	int used = 0;
+
+	while (*words != '\0') {
+		size_t len = strcspn(words, " ");
+
+		if (used == argc || strlen(argv[used]) != len || strncmp(argv[used], words, len) != 0)
+			return 0;
+		used++;
+		words += len + (words[len] == ' ');
+	}
+	return used;
+}
+
+static int
+run(struct tool *t, const struct command *cmd)
+{
+	settings_load(t->arena, "usherctl", ".env", cmd->need, &t->s, &t->origin);
+	log_init("usherctl", "text", "warn");
+	doc_init();
+	return cmd->run(t);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct tool t = { .arena = arena_new(64 * 1024) };
+	int status = WRONG_CALL;
+
+	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0))
+		return help(stdout);
+	for (size_t i = 0; i < NELEM(COMMANDS); i++) {
+		int used = words_match(COMMANDS[i].words, argc - 1, argv + 1);
+
+		if (used == 0)
+			continue;
+		t.argc = argc - 1 - used;
+		t.argv = argv + 1 + used;
+		status = run(&t, &COMMANDS[i]);
+		log_flush();
+		arena_free(&t.arena);
+		return status;
+	}
+	return help(stderr);
+}

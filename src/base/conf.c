@@ -1,0 +1,163 @@
+/* conf: look a row's value up, check it by its row, remember where it came from. */
+#include "conf.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "text.h"
+
+struct env_line {
+	struct env_line *next;
+	const char *name, *value;
+};
+
+/* VALUE, 'VALUE' or "VALUE"; what follows the closing quote does not count. */
+static const char *
+unquoted(struct arena *a, const char *value)
+{
+	const char *end;
+
+	if (*value != '\'' && *value != '"')
+		return text_trim(a, value);
+	end = strchr(value + 1, *value);
+	return end == NULL ? value : arena_textn(a, value + 1, (size_t)(end - value - 1));
+}
+
+static struct env_line *
+parse_line(struct arena *a, const char *line, struct env_line *next)
+{
+	struct env_line *l;
+	const char *equals;
+
+	line = text_trim(a, line);
+	if (strncmp(line, "export ", 7) == 0)
+		line += 7;
+	equals = strchr(line, '=');
+	if (*line == '#' || equals == NULL)
+		return next;
+	l = arena_get(a, sizeof(*l));
+	*l = (struct env_line){ next, arena_textn(a, line, (size_t)(equals - line)),
+				unquoted(a, equals + 1) };
+	return l;
+}
+
+/* The lines of the file, the last one first: the first found wins, as in a shell. */
+static struct env_line *
+read_file(struct arena *a, const char *path)
+{
+	struct env_line *all = NULL;
+	char line[4096];
+	FILE *f = path == NULL ? NULL : fopen(path, "re");
+
+	if (f == NULL)
+		return NULL;
+	while (fgets(line, sizeof(line), f) != NULL)
+		all = parse_line(a, line, all);
+	fclose(f);
+	explicit_bzero(line, sizeof(line));
+	return all;
+}
+
+static const char *
+find(const struct field *f, const struct env_line *lines, enum conf_source *from_r)
+{
+	const char *value = getenv(f->name);
+
+	*from_r = FROM_ENVIRONMENT;
+	if (value != NULL && *value != '\0')
+		return value;
+	*from_r = FROM_FILE;
+	for (; lines != NULL; lines = lines->next) {
+		if (strcmp(lines->name, f->name) == 0 && *lines->value != '\0')
+			return lines->value;
+	}
+	*from_r = f->def == NULL ? FROM_NOWHERE : FROM_DEFAULT;
+	return f->def;
+}
+
+const char *
+conf_allowed(struct arena *a, const struct field *f)
+{
+	struct buf b = buf_new(a, 128);
+
+	if (f->choices != NULL) {
+		buf_lit(&b, "one of ");
+		msg_print(&b, MSG_CHOICE, EN, f);
+		return strchr(b.text, ':') + 2;
+	}
+	if (f->kind == K_BOOL)
+		return "0 or 1";
+	if (f->kind == K_INT)
+		buf_printf(&b, "%lld to %lld", (long long)f->min, (long long)f->max);
+	else if (f->max != 0 && f->min != 0)
+		buf_printf(&b, "%lld to %lld characters", (long long)f->min, (long long)f->max);
+	else
+		buf_lit(&b, "text");
+	return b.text;
+}
+
+const char *
+conf_complaint(struct arena *a, const struct field *f, const char *found)
+{
+	const char *shown = found == NULL ? "nothing" : f->secret ? "a value not shown here" : found;
+	const char *quote = found == NULL || f->secret ? "" : "\"";
+
+	return arena_printf(a, "%s: found %s%s%s; allowed: %s (%s)", f->name, quote, shown, quote,
+			    conf_allowed(a, f), f->help);
+}
+
+enum err
+conf_load(struct arena *a, const struct shape *s, unsigned need, const char *file, void *out,
+	  struct conf_origin *origin_r, const char **why_r)
+{
+	const struct env_line *lines = read_file(a, file);
+
+	shape_clear(s, out);
+	for (const struct field *f = s->field; f->name != NULL; f++) {
+		enum conf_source *from = &origin_r->of[f - s->field];
+		const char *value = find(f, lines, from);
+
+		if (value == NULL && (f->need & need) == 0)
+			continue;
+		if (value == NULL || field_parse(a, f, out, value) != MSG_OK) {
+			*why_r = conf_complaint(a, f, value);
+			return E_INVALID;
+		}
+	}
+	return OK;
+}
+
+void
+conf_print(struct buf *b, const struct shape *s, const void *conf, const struct conf_origin *origin)
+{
+	static const char *const WORDS[] = { "default", ".env", "environment", "not set" };
+
+	for (const struct field *f = s->field; f->name != NULL; f++) {
+		enum conf_source from = origin->of[f - s->field];
+		struct buf value = buf_new(b->arena, 64);
+
+		if (from == FROM_NOWHERE)
+			buf_lit(&value, "");
+		else if (f->secret)
+			buf_lit(&value, "***");
+		else if (f->kind == K_TEXT)
+			buf_text(&value, field_text(f, conf));
+		else
+			field_print(&value, f, conf);
+		buf_printf(b, "%-26s %-40s # %s\n", f->name, value.text, WORDS[from]);
+	}
+}
+
+void
+conf_manual(struct buf *b, const struct shape *s)
+{
+	buf_lit(b, "| setting | default | allowed | what it is |\n|---|---|---|---|\n");
+	for (const struct field *f = s->field; f->name != NULL; f++) {
+		const char *none = f->need != 0 ? "required" : "none";
+
+		buf_printf(b, "| `%s` | %s%s%s | %s | %s |\n", f->name, f->def ? "`" : "",
+			   f->def ? f->def : none, f->def ? "`" : "", conf_allowed(b->arena, f),
+			   f->help);
+	}
+}

@@ -1,0 +1,138 @@
+/* doc: jansson in, buf out. */
+#include "doc.h"
+
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+enum { KEY_SHOWN = 64 }; /* bytes of a stranger's key that we say back */
+
+static void
+wipe_free(void *p)
+{
+	if (p != NULL)
+		explicit_bzero(p, malloc_usable_size(p));
+	free(p);
+}
+
+void
+doc_init(void)
+{
+	json_set_alloc_funcs(must_alloc, wipe_free);
+}
+
+static enum msg
+set_value(struct arena *a, const struct field *f, void *out, const json_t *v)
+{
+	switch (json_typeof(v)) {
+	case JSON_STRING:
+		return field_set_text(a, f, out, json_string_value(v));
+	case JSON_INTEGER:
+		return field_set_int(f, out, json_integer_value(v));
+	case JSON_TRUE:
+	case JSON_FALSE:
+		return field_set_bool(f, out, json_is_true(v));
+	case JSON_NULL:
+		return field_set_null(f, out);
+	default: /* a double, an array, an object: of the wrong kind whatever the row wants */
+		return f->kind == K_TEXT ? MSG_NOT_TEXT
+		     : f->kind == K_INT	 ? MSG_NOT_INT
+					 : MSG_NOT_BOOL;
+	}
+}
+
+static void
+read_pair(struct arena *a, const struct shape *s, unsigned use, const char *key, const json_t *v,
+	  void *out, struct faults *faults)
+{
+	const struct field *f = field_find(s, use, key);
+	struct given *given = shape_given(s, out);
+	enum msg m;
+
+	if (f == NULL) {
+		if (strlen(key) > KEY_SHOWN)
+			key = "(a very long name)";
+		fault_add(faults, "body", arena_text(a, key), MSG_EXTRA, NULL);
+		return;
+	}
+	if ((m = set_value(a, f, out, v)) != MSG_OK)
+		fault_add(faults, "body", f->name, m, f);
+	if (given != NULL) {
+		uint64_t bit = UINT64_C(1) << (f - s->field);
+
+		given->set |= bit;
+		given->null |= json_is_null(v) ? bit : 0;
+	}
+}
+
+static void
+read_object(struct arena *a, const struct shape *s, unsigned use, json_t *doc, void *out,
+	    struct faults *faults)
+{
+	const char *key;
+	json_t *v;
+
+	json_object_foreach(doc, key, v)
+		read_pair(a, s, use, key, v, out, faults);
+	for (const struct field *f = s->field; f->name != NULL; f++) {
+		if ((f->need & use) != 0 && json_object_get(doc, f->name) == NULL)
+			fault_add(faults, "body", f->name, MSG_MISSING, f);
+	}
+}
+
+enum err
+doc_read(struct arena *a, const struct shape *s, unsigned use, const char *text, size_t len,
+	 void *out, struct faults *faults_r)
+{
+	json_error_t why;
+	json_t *doc = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+
+	shape_clear(s, out);
+	if (doc == NULL)
+		return E_MALFORMED;
+	if (json_is_object(doc))
+		read_object(a, s, use, doc, out, faults_r);
+	else
+		fault_add(faults_r, "body", NULL, MSG_NOT_OBJECT, NULL);
+	json_decref(doc);
+	return faults_r->n == 0 ? OK : E_INVALID;
+}
+
+static void
+print_pair(struct buf *b, const struct field *f, const void *base, bool *first)
+{
+	buf_char(b, *first ? '{' : ',');
+	*first = false;
+	buf_char(b, '"');
+	buf_text(b, f->name);
+	buf_lit(b, "\":");
+	field_print(b, f, base);
+}
+
+static void
+print_rows(struct buf *b, const struct shape *s, unsigned use, uint64_t bits, const void *base)
+{
+	bool first = true;
+
+	for (const struct field *f = s->field; f->name != NULL; f++) {
+		if ((f->use & use) != 0 && (bits >> (f - s->field) & 1) != 0)
+			print_pair(b, f, base, &first);
+	}
+	buf_text(b, first ? "{}" : "}");
+}
+
+void
+doc_print(struct buf *b, const struct shape *s, unsigned use, const void *base)
+{
+	print_rows(b, s, use, UINT64_MAX, base);
+}
+
+void
+doc_print_given(struct buf *b, const struct shape *s, unsigned use, const void *base)
+{
+	const struct given *given = (const struct given *)((const char *)base + s->given);
+
+	print_rows(b, s, use, given->set, base);
+}

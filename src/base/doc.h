@@ -1,0 +1,28 @@
+/*
+ * doc: JSON documents by shape: what comes in becomes a struct, a struct goes out.
+ *
+ * The only file to know jansson. A document from outside is refused whole where it
+ * is not JSON, has a key twice, a NUL, bad UTF-8 or numbers beyond 64 bits; else every
+ * field that is wrong is named at once. What jansson frees is wiped.
+ */
+#ifndef DOC_H
+#define DOC_H
+
+#include "err.h"
+#include "field.h"
+
+/* Once, at start: jansson's memory is wiped when freed. */
+void doc_init(void);
+
+/* Read `text` into `out` (cleared first) by those rows of the shape that are of `use`.
+ * E_MALFORMED, or E_INVALID with the faults noted (loc "body"). */
+enum err doc_read(struct arena *a, const struct shape *s, unsigned use, const char *text,
+		  size_t len, void *out, struct faults *faults_r) MUST_CHECK;
+
+/* The rows of `use` as one JSON object. */
+void doc_print(struct buf *b, const struct shape *s, unsigned use, const void *base);
+
+/* Only the rows whose bit is set in the struct's own struct given. */
+void doc_print_given(struct buf *b, const struct shape *s, unsigned use, const void *base);
+
+#endif

@@ -1,0 +1,239 @@
+/* field: checking, setting and printing members by their rows. */
+#include "field.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "text.h"
+
+static void *
+at(const struct field *f, void *base)
+{
+	return (char *)base + f->off;
+}
+
+static void
+store_text(const struct field *f, void *base, const char *text)
+{
+	memcpy(at(f, base), &text, sizeof(text));
+}
+
+static void
+store_int(const struct field *f, void *base, int64_t n)
+{
+	memcpy(at(f, base), &n, sizeof(n));
+}
+
+static void
+store_bool(const struct field *f, void *base, bool yes)
+{
+	memcpy(at(f, base), &yes, sizeof(yes));
+}
+
+const char *
+field_text(const struct field *f, const void *base)
+{
+	const char *text;
+
+	memcpy(&text, (const char *)base + f->off, sizeof(text));
+	return text;
+}
+
+int64_t
+field_int(const struct field *f, const void *base)
+{
+	int64_t n;
+
+	memcpy(&n, (const char *)base + f->off, sizeof(n));
+	return n;
+}
+
+static bool
+field_bool(const struct field *f, const void *base)
+{
+	bool yes;
+
+	memcpy(&yes, (const char *)base + f->off, sizeof(yes));
+	return yes;
+}
+
+void
+fault_add(struct faults *fs, const char *in, const char *name, enum msg m, const struct field *f)
+{
+	if (fs->n < FAULTS_MOST)
+		fs->at[fs->n++] = (struct fault_at){ in, name, m, f };
+}
+
+const struct field *
+field_find(const struct shape *s, unsigned use, const char *name)
+{
+	for (const struct field *f = s->field; f->name != NULL; f++) {
+		if ((f->use & use) != 0 && strcmp(f->name, name) == 0)
+			return f;
+	}
+	return NULL;
+}
+
+static enum msg
+check_text(const struct field *f, const char *text)
+{
+	int64_t count = (int64_t)text_count(text);
+
+	if (f->choices != NULL)
+		return text_among(text, f->choices) ? MSG_OK : MSG_CHOICE;
+	if (f->max == 0)
+		return MSG_OK;
+	if (count < f->min)
+		return f->too_short != MSG_OK ? f->too_short : MSG_TOO_SHORT;
+	return count > f->max ? MSG_TOO_LONG : MSG_OK;
+}
+
+enum msg
+field_set_text(struct arena *a, const struct field *f, void *base, const char *text)
+{
+	enum msg m = MSG_OK;
+	const char *kept = NULL;
+
+	if (f->kind != K_TEXT)
+		return f->kind == K_INT ? MSG_NOT_INT : MSG_NOT_BOOL;
+	if (f->rule != NULL && (m = f->rule(a, text, &kept)) != MSG_OK)
+		return m;
+	if (kept == NULL)
+		kept = arena_text(a, text);
+	if ((m = check_text(f, kept)) != MSG_OK)
+		return m;
+	store_text(f, base, kept);
+	return MSG_OK;
+}
+
+enum msg
+field_set_int(const struct field *f, void *base, int64_t n)
+{
+	bool bounded = f->min != 0 || f->max != 0;
+
+	if (f->kind != K_INT)
+		return f->kind == K_TEXT ? MSG_NOT_TEXT : MSG_NOT_BOOL;
+	if (n == NO_INT || (bounded && (n < f->min || n > f->max)))
+		return f->out_of_range != MSG_OK ? f->out_of_range : MSG_RANGE;
+	store_int(f, base, n);
+	return MSG_OK;
+}
+
+enum msg
+field_set_bool(const struct field *f, void *base, bool yes)
+{
+	if (f->kind != K_BOOL)
+		return f->kind == K_INT ? MSG_NOT_INT : MSG_NOT_TEXT;
+	store_bool(f, base, yes);
+	return MSG_OK;
+}
+
+enum msg
+field_set_null(const struct field *f, void *base)
+{
+	if (!f->nullable)
+		return MSG_NOT_NULL;
+	field_load(NULL, f, base, NULL);
+	return MSG_OK;
+}
+
+static enum msg
+parse_bool(const struct field *f, void *base, const char *text)
+{
+	bool yes = text_among(text, "1 true yes on");
+
+	if (!yes && !text_among(text, "0 false no off"))
+		return MSG_NOT_BOOL;
+	return field_set_bool(f, base, yes);
+}
+
+enum msg
+field_parse(struct arena *a, const struct field *f, void *base, const char *text)
+{
+	int64_t n;
+
+	switch (f->kind) {
+	case K_INT:
+		return text_to_int(text, &n) ? field_set_int(f, base, n) : MSG_INT_TEXT;
+	case K_BOOL:
+		return parse_bool(f, base, text);
+	default:
+		return field_set_text(a, f, base, text);
+	}
+}
+
+/* "2026-11-22 18:09:00.5+00", as PostgreSQL prints it in UTC, becomes RFC 3339 with
+ * six digits after the point. */
+static const char *
+time_text(struct arena *a, const char *text)
+{
+	char out[28] = "0000-00-00T00:00:00.000000Z";
+	size_t n = strcspn(text, "+");
+
+	if (n < 19 || n > 26)
+		return arena_text(a, text);
+	memcpy(out, text, n);
+	out[10] = 'T';
+	return arena_textn(a, out, 27);
+}
+
+void
+field_load(struct arena *a, const struct field *f, void *base, const char *text)
+{
+	int64_t n = NO_INT;
+
+	switch (f->kind) {
+	case K_INT:
+		if (text != NULL && !text_to_int(text, &n))
+			n = NO_INT;
+		store_int(f, base, n);
+		break;
+	case K_BOOL:
+		store_bool(f, base, text != NULL && (*text == 't' || *text == '1'));
+		break;
+	case K_TIME:
+		store_text(f, base, text == NULL ? NULL : time_text(a, text));
+		break;
+	case K_TEXT:
+	case K_JSON:
+		store_text(f, base, text == NULL ? NULL : arena_text(a, text));
+		break;
+	}
+}
+
+struct given *
+shape_given(const struct shape *s, void *base)
+{
+	return s->given == NO_GIVEN ? NULL : (struct given *)((char *)base + s->given);
+}
+
+void
+shape_clear(const struct shape *s, void *base)
+{
+	memset(base, 0, s->size);
+	for (const struct field *f = s->field; f->name != NULL; f++)
+		field_load(NULL, f, base, NULL);
+}
+
+void
+field_print(struct buf *b, const struct field *f, const void *base)
+{
+	switch (f->kind) {
+	case K_INT:
+		if (field_int(f, base) == NO_INT)
+			buf_lit(b, "null");
+		else
+			buf_int(b, field_int(f, base));
+		break;
+	case K_BOOL:
+		buf_text(b, field_bool(f, base) ? "true" : "false");
+		break;
+	case K_TEXT:
+	case K_TIME:
+		buf_json(b, field_text(f, base));
+		break;
+	case K_JSON:
+		buf_text(b, field_text(f, base) == NULL ? "null" : field_text(f, base));
+		break;
+	}
+}

@@ -1,0 +1,128 @@
+/* metric: one struct in a mapped file, touched with relaxed atomic adds. */
+#include "metric.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "log.h"
+
+typedef atomic_uint_least64_t cell;
+
+struct requests {
+	cell status; /* which status this column counts; 0 while it is free */
+	cell count, sum_us, bucket[METRIC_BUCKETS];
+};
+
+static struct metric_memory {
+	cell layout;
+	cell counter[METRIC_COUNT];
+	struct requests requests[METRIC_ROUTES][METRIC_STATUSES];
+} own, *all = &own;
+
+const int64_t METRIC_BOUNDS_US[METRIC_BUCKETS - 1] = {
+	500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 10000000,
+};
+
+#define ADD(c, n) atomic_fetch_add_explicit(&(c), (n), memory_order_relaxed)
+#define GET(c) atomic_load_explicit(&(c), memory_order_relaxed)
+
+/* A number that changes with the names and their order (FNV-1a). */
+static uint64_t
+layout_of_names(void)
+{
+	static const char NAMES[] =
+#define X(id, name, help) name "\n"
+		METRIC_LIST(X)
+#undef X
+		;
+	uint64_t h = UINT64_C(0xcbf29ce484222325) ^ sizeof(struct metric_memory);
+
+	for (const char *p = NAMES; *p != '\0'; p++)
+		h = (h ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
+	return h | 1;
+}
+
+/* Make the file ours: right size, right layout, else begin again from zero. The lock
+ * keeps two processes that start at once from zeroing each other's counts. */
+static struct metric_memory *
+map_file(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct metric_memory *m = MAP_FAILED;
+	uint64_t layout = layout_of_names();
+
+	if (fd < 0)
+		return MAP_FAILED;
+	if (flock(fd, LOCK_EX) == 0 && ftruncate(fd, sizeof(*m)) == 0)
+		m = mmap(NULL, sizeof(*m), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (m != MAP_FAILED && GET(m->layout) != layout) {
+		memset(m, 0, sizeof(*m));
+		atomic_store(&m->layout, layout);
+	}
+	close(fd); /* and with it the lock; the mapping stays */
+	return m;
+}
+
+void
+metric_init(const char *path)
+{
+	struct metric_memory *m;
+
+	if (path == NULL)
+		return;
+	m = map_file(path);
+	if (m == MAP_FAILED)
+		log_warn(EV("metrics.not_shared"), KS("file", path), KS("why", strerror(errno)));
+	else
+		all = m;
+}
+
+void
+metric_add(enum metric m, uint64_t n)
+{
+	ADD(all->counter[m], n);
+}
+
+uint64_t
+metric_get(enum metric m)
+{
+	return GET(all->counter[m]);
+}
+
+/* The column of this status, claimed by the first request that has it. */
+static struct requests *
+column(int route, int status)
+{
+	for (int i = 0; i < METRIC_STATUSES; i++) {
+		struct requests *r = &all->requests[route][i];
+		uint_least64_t free_one = 0;
+
+		if (GET(r->status) == (uint64_t)status)
+			return r;
+		if (atomic_compare_exchange_strong(&r->status, &free_one, (uint64_t)status) ||
+		    free_one == (uint64_t)status)
+			return r;
+	}
+	return NULL;
+}
+
+void
+metric_request(int route, int status, int64_t us)
+{
+	struct requests *r;
+	int i = 0;
+
+	if (route < 0 || route >= METRIC_ROUTES || (r = column(route, status)) == NULL)
+		return;
+	while (i < METRIC_BUCKETS - 1 && us > METRIC_BOUNDS_US[i])
+		i++;
+	ADD(r->count, 1);
+	ADD(r->sum_us, (uint64_t)us);
+	ADD(r->bucket[i], 1);
+}

@@ -1,0 +1,49 @@
+/*
+ * metric: counters in memory that all workers share, so that any one of them can
+ * answer for all. No counter without a sentence about it.
+ *
+ * The memory is a file, mapped; it outlives a worker and is thrown away when the
+ * layout changes. Where it can't be had each process counts for itself, and says so once.
+ */
+#ifndef METRIC_H
+#define METRIC_H
+
+#include <stdint.h>
+
+/*    name              exposed as                       what it counts */
+#define METRIC_LIST(X)                                                                      \
+	X(TURNS,          "usher_turns_total",             "turns of the workers")          \
+	X(CONNECTIONS,    "usher_connections_total",       "connections accepted from nginx") \
+	X(BAD_RECORDS,    "usher_bad_requests_total",      "connections closed for malformed FastCGI or a short body") \
+	X(CACHE_HITS,     "usher_cache_hits_total",        "users answered from Redis")     \
+	X(CACHE_MISSES,   "usher_cache_misses_total",      "users asked for that Redis did not have") \
+	X(CACHE_PUTS,     "usher_cache_puts_total",        "records put into Redis")        \
+	X(CACHE_FAILURES, "usher_cache_failures_total",    "round trips to Redis that failed") \
+	X(DB_STATEMENTS,  "usher_db_statements_total",     "statements sent to PostgreSQL") \
+	X(DB_FAILURES,    "usher_db_failures_total",       "statements that failed, the caller's mistakes left out") \
+	X(DB_CONNECTS,    "usher_db_connects_total",       "connections made to PostgreSQL") \
+	X(TOKENS_CHECKED, "usher_tokens_checked_total",    "signatures of access tokens checked") \
+	X(TOKENS_KNOWN,   "usher_tokens_known_total",      "access tokens recognised without checking the signature again") \
+	X(SIGNUPS,        "usher_signups_total",           "users created")                 \
+	X(LOGINS,         "usher_logins_total",            "logins that succeeded")         \
+	X(LOGINS_FAILED,  "usher_logins_failed_total",     "logins refused")
+
+#define X(name, ...) METRIC_##name,
+enum metric { METRIC_LIST(X) METRIC_COUNT };
+#undef X
+
+enum { METRIC_ROUTES = 64, METRIC_STATUSES = 24, METRIC_BUCKETS = 14 };
+
+/* Upper bounds of the duration buckets in microseconds; the last one is open. */
+extern const int64_t METRIC_BOUNDS_US[METRIC_BUCKETS - 1];
+
+/* Map the shared memory at `path`. NULL: this process counts for itself. */
+void metric_init(const char *path);
+
+void metric_add(enum metric m, uint64_t n);
+uint64_t metric_get(enum metric m);
+
+/* One request of route row `route` was answered with the HTTP `status` after `us`. */
+void metric_request(int route, int status, int64_t us);
+
+#endif

@@ -1,0 +1,72 @@
+/*
+ * msg: what can be wrong with one value, said in every language we speak.
+ *
+ * `type` is the machine's word for it, as in FastAPI's and pydantic's 422 documents.
+ * In the sentences {min}, {max} and {choices} stand for the field's own limits.
+ */
+#ifndef MSG_H
+#define MSG_H
+
+#include "buf.h"
+
+/*    name            type                  English, Korean */
+#define MSG_LIST(X)                                                                       \
+	X(MISSING,        "missing",            "This field is required",                 \
+	  "필수 항목입니다")                                                              \
+	X(EXTRA,          "extra_forbidden",    "There is no field of this name here",    \
+	  "허용되지 않는 항목입니다")                                                     \
+	X(REPEATED,       "repeated",           "This may be given only once",            \
+	  "한 번만 지정할 수 있습니다")                                                   \
+	X(NOTHING,        "nothing_to_change",  "At least one field must be given",       \
+	  "변경할 항목이 하나 이상 필요합니다")                                           \
+	X(NOT_OBJECT,     "dict_type",          "Must be a JSON object",                  \
+	  "JSON 객체여야 합니다")                                                         \
+	X(NOT_TEXT,       "string_type",        "Must be a string",                       \
+	  "문자열이어야 합니다")                                                          \
+	X(NOT_INT,        "int_type",           "Must be a whole number",                 \
+	  "정수여야 합니다")                                                              \
+	X(NOT_BOOL,       "bool_type",          "Must be true or false",                  \
+	  "true 또는 false 여야 합니다")                                                  \
+	X(NOT_NULL,       "null_forbidden",     "May not be null",                        \
+	  "null 일 수 없습니다")                                                          \
+	X(INT_TEXT,       "int_parsing",        "Must be a whole number, in plain digits", \
+	  "숫자로 된 정수여야 합니다")                                                    \
+	X(NOT_UTF8,       "string_unicode",     "Must be valid UTF-8",                    \
+	  "올바른 UTF-8 이어야 합니다")                                                   \
+	X(TOO_SHORT,      "string_too_short",   "Must have at least {min} characters",    \
+	  "{min}자 이상이어야 합니다")                                                    \
+	X(TOO_LONG,       "string_too_long",    "Must have at most {max} characters",     \
+	  "{max}자 이하여야 합니다")                                                      \
+	X(RANGE,          "out_of_range",       "Must be between {min} and {max}",        \
+	  "{min}-{max} 사이여야 합니다")                                                  \
+	X(CHOICE,         "enum",               "Must be one of: {choices}",              \
+	  "다음 중 하나여야 합니다: {choices}")                                           \
+	X(CONTROL,        "control_characters", "May not contain control characters",     \
+	  "제어 문자를 포함할 수 없습니다")                                               \
+	X(EMAIL,          "email",              "Must be a valid email address",          \
+	  "올바른 이메일 주소여야 합니다")                                                \
+	X(PHONE,          "phone",              "May contain digits, spaces, + - ( ) only", \
+	  "숫자, 공백, + - ( ) 만 사용할 수 있습니다")                                    \
+	X(PASSWORD_SHORT, "string_too_short",   "The password must have at least {min} characters", \
+	  "비밀번호는 {min}자 이상이어야 합니다")                                         \
+	X(PASSWORD_COMMON, "password_common",   "This password is too common",            \
+	  "너무 흔한 비밀번호입니다")                                                     \
+	X(AGE_RANGE,      "out_of_range",       "The age must be between {min} and {max}", \
+	  "나이는 {min}-{max} 사이여야 합니다")                                           \
+	X(SETTING,        "setting",            "is not valid", "올바르지 않습니다")
+
+#define X(name, ...) MSG_##name,
+enum msg { MSG_OK, MSG_LIST(X) MSG_COUNT };
+#undef X
+
+enum lang { EN, KO, LANG_COUNT };
+
+struct field;
+
+/* The machine's word for `m`. */
+const char *msg_type(enum msg m);
+
+/* The sentence in `lang`, with the limits of `f` (may be NULL) filled in. */
+void msg_print(struct buf *b, enum msg m, enum lang lang, const struct field *f);
+
+#endif

@@ -1,0 +1,130 @@
+/* auth: the login statement, and the one that records a failed login. */
+#include "auth.h"
+
+#include <string.h>
+
+#include "db.h"
+#include "log.h"
+#include "metric.h"
+#include "rnd.h"
+
+#include "event.h"
+#include "passwd.h"
+#include "session.h"
+#include "settings.h"
+#include "token.h"
+#include "user.h"
+
+const struct shape SIGN_IN = SHAPE(struct sign_in,
+	{ F(struct sign_in, email), .use = IN_CREATE, .need = IN_CREATE, .min = 1, .max = 255,
+	  .help = "the address", .example = "hong@example.com" },
+	{ F(struct sign_in, password), .use = IN_CREATE, .need = IN_CREATE, .secret = true, .min = 1,
+	  .max = 128, .help = "the password", .example = "correct horse battery" });
+
+const struct shape GRANT = SHAPE(struct grant,
+	{ F(struct grant, access_token), .use = SHOWN, .help = "for Authorization: Bearer" },
+	{ F(struct grant, token_type), .use = SHOWN, .help = "always bearer" },
+	{ F(struct grant, expires_in), .use = SHOWN, .help = "life of the access token, seconds" },
+	{ F(struct grant, refresh_token), .use = SHOWN, .help = "for a new access token" });
+
+enum { LOGIN, LOGIN_FAILED };
+
+/* LOGIN: $5 user, $6 the hash that was checked, $7 a better hash or NULL, $8 hash of the refresh
+ * token, $9 days, $10 address, $11 program. No row where the user, its hash or its status has
+ * changed since it was read. LOGIN_FAILED: $5 user or NULL, $6 reason. */
+static const struct db_stmt SQL[] = {
+	[LOGIN] = { "auth_login",
+		"WITH u AS (UPDATE users SET login_count = login_count + 1,"
+		"  password_hash = COALESCE($7, password_hash)"
+		"  WHERE id = $5::bigint AND password_hash = $6 AND status = 'active' RETURNING *), "
+		"s AS (INSERT INTO sessions (user_id, refresh_hash, expires_at, ip, user_agent)"
+		"  SELECT u.id, decode($8, 'hex'), now() + make_interval(days => $9::int), $10, $11"
+		"  FROM u RETURNING id), "
+		SQL_ACTIVITY("user_login", "로그인", "jsonb_build_object('session_id', s.id)", "u, s")
+		SQL_EVENT("user_login", "u.id", "u.version",
+			  "jsonb_build_object('login_count', u.login_count, 'session_id', s.id)", "u, s")
+		"SELECT s.id, " USER_COLUMNS " FROM u, s", 11, true },
+	[LOGIN_FAILED] = { "auth_login_failed",
+		"WITH " SQL_EVENT("user_login_failed", "$5::bigint", "NULL::bigint",
+				  "jsonb_build_object('reason', $6::text)", "(VALUES (1)) one")
+		"SELECT 1", 6, true },
+};
+const struct db_set AUTH_STATEMENTS = { SQL, NELEM(SQL) };
+
+/* 256 random bits for the caller; their SHA-256, in hexadecimal, for us. */
+static void
+make_refresh(struct ctx *c, const char **token_r, const char **hash_r)
+{
+	unsigned char bytes[32], digest[SHA256_SIZE];
+	char *token = arena_get(c->arena, 44), *hash = arena_get(c->arena, 65);
+
+	rnd_bytes(bytes, sizeof(bytes));
+	rnd_base64url(bytes, sizeof(bytes), token);
+	rnd_sha256(token, strlen(token), digest);
+	rnd_hex(digest, sizeof(digest), hash);
+	explicit_bzero(bytes, sizeof(bytes));
+	*token_r = token;
+	*hash_r = hash;
+}
+
+static enum err
+open_session(struct ctx *c, const struct user *u, const char *new_hash, struct grant *out_r)
+{
+	struct session s;
+	struct page page;
+	const char *refresh_hash;
+	enum err e;
+
+	make_refresh(c, &out_r->refresh_token, &refresh_hash);
+	e = db_one(c->db, c->arena, &SQL[LOGIN],
+		   ARGS(EVENT_ARGS(c), db_int(c->arena, u->id), u->password_hash, new_hash, refresh_hash,
+			db_int(c->arena, c->conf->refresh_expire_days), c->peer, c->agent),
+		   &SESSION_ROW, 1, &s);
+	if (e == E_NOT_FOUND || e == E_CONFLICT)
+		return E_DENIED; /* changed, or gone, while we were hashing */
+	if (e != OK)
+		return e;
+	metric_add(METRIC_LOGINS, 1);
+	log_info(EV("session.opened"), KI("user", u->id), KI("session", s.id));
+	user_publish(c, &s.user, &page);
+	out_r->token_type = "bearer";
+	out_r->expires_in = c->conf->jwt_expire_minutes * 60;
+	return token_issue(c, u->id, s.id, &out_r->access_token);
+}
+
+static enum err
+deny(struct ctx *c, const struct user *u, const char *reason)
+{
+	const char *id = u == NULL ? NULL : db_int(c->arena, u->id);
+	enum err e = db_do(c->db, &SQL[LOGIN_FAILED], ARGS(EVENT_ARGS(c), id, reason), NULL);
+
+	if (e != OK)
+		return e;
+	metric_add(METRIC_LOGINS_FAILED, 1);
+	log_info(EV("login.refused"), KI("user", u == NULL ? 0 : u->id), KS("reason", reason));
+	return E_DENIED;
+}
+
+enum err
+auth_sign_in(struct ctx *c, const struct sign_in *in, struct grant *out_r)
+{
+	struct user u = { 0 };
+	enum err found = user_by_email(c, in->email, &u);
+	const char *new_hash = NULL;
+	bool right;
+
+	if (found != OK && found != E_NOT_FOUND)
+		return found;
+	/* A stranger costs one hash too, so the clock tells nobody who lives here. */
+	right = passwd_matches(in->password, found == OK ? u.password_hash : NULL);
+	if (found != OK)
+		return deny(c, NULL, "unknown");
+	if (!right)
+		return deny(c, &u, "password");
+	if (strcmp(u.status, "active") != 0)
+		return deny(c, &u, "inactive");
+	if (passwd_is_old(u.password_hash) &&
+	    (found = passwd_hash(c->arena, in->password, &new_hash)) != OK)
+		return found;
+	return open_session(c, &u, new_hash, out_r);
+}

@@ -1,0 +1,30 @@
+/*
+ * auth: signing in.
+ *
+ * A stranger and a wrong password get the same answer after the same time.
+ */
+#ifndef AUTH_H
+#define AUTH_H
+
+#include "ctx.h"
+
+struct db_set;
+extern const struct db_set AUTH_STATEMENTS;
+
+struct sign_in {
+	const char *email, *password;
+};
+
+struct grant {
+	const char *access_token, *token_type;
+	int64_t expires_in;		/* seconds */
+	const char *refresh_token;
+};
+
+extern const struct shape SIGN_IN, GRANT;
+
+/* A new session and its tokens; the user's login_count and version go up, with an event.
+ * E_DENIED for a wrong password, an unknown address and an inactive user alike. */
+enum err auth_sign_in(struct ctx *c, const struct sign_in *in, struct grant *out_r) MUST_CHECK;
+
+#endif

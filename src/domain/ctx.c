@@ -1,0 +1,45 @@
+/* ctx: the list of all statements, and what the front door may ask of the stores. */
+#include "ctx.h"
+
+#include "db.h"
+#include "kv.h"
+
+#include "auth.h"
+#include "event.h"
+#include "session.h"
+#include "user.h"
+
+const struct db_set *const ALL_STATEMENTS[] = {
+	&USER_STATEMENTS, &SESSION_STATEMENTS, &AUTH_STATEMENTS, &EVENT_STATEMENTS, NULL,
+};
+
+enum err
+refuse(struct ctx *c, enum err e, const char *field, enum msg m)
+{
+	fault_add(&c->faults, "body", field, m, NULL);
+	return e;
+}
+
+void
+ctx_hear(struct ctx *c)
+{
+	kv_hear(c->kv);
+}
+
+void
+ctx_turn_over(struct ctx *c)
+{
+	kv_turn_over(c->kv);
+}
+
+enum err
+ctx_database_ready(struct ctx *c)
+{
+	return db_ready(c->db) == OK ? OK : E_UNAVAILABLE;
+}
+
+enum err
+ctx_cache_ready(struct ctx *c)
+{
+	return kv_ready(c->kv) ? OK : E_UNAVAILABLE;
+}

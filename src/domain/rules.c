@@ -1,0 +1,115 @@
+/* rules: names, addresses, telephone numbers. */
+#include "rules.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "text.h"
+
+enum { EMAIL_MOST = 255, LOCAL_MOST = 64, LABEL_MOST = 63 };
+
+enum msg
+rule_line(struct arena *a, const char *text, const char **out_r)
+{
+	*out_r = text_trim(a, text);
+	return text_has_control(*out_r) ? MSG_CONTROL : MSG_OK;
+}
+
+enum msg
+rule_phone(struct arena *a, const char *text, const char **out_r)
+{
+	*out_r = text_trim(a, text);
+	return strspn(*out_r, "0123456789 +-()") == strlen(*out_r) ? MSG_OK : MSG_PHONE;
+}
+
+static bool
+ascii_letter(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool
+ascii_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* Beyond ASCII everything that is no control character may stand in an address (RFC 6531). */
+static bool
+beyond_ascii(char c)
+{
+	return (unsigned char)c >= 0x80;
+}
+
+/* RFC 5322's dot-atom, extended by RFC 6531. */
+static bool
+good_local(const char *local, size_t len)
+{
+	if (len == 0 || len > LOCAL_MOST || local[0] == '.' || local[len - 1] == '.')
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		bool atom = ascii_letter(local[i]) || ascii_digit(local[i]) || beyond_ascii(local[i]) ||
+			    strchr("_!#$%&'*+-/=?^`{|}~", local[i]) != NULL;
+
+		if (!atom && (local[i] != '.' || local[i - 1] == '.'))
+			return false;
+	}
+	return true;
+}
+
+static bool
+good_label(const char *label, size_t len)
+{
+	bool punycode = len >= 4 && strncmp(label, "xn--", 4) == 0;
+
+	if (len == 0 || len > LABEL_MOST || label[0] == '-' || label[len - 1] == '-')
+		return false;
+	if (len >= 4 && label[2] == '-' && label[3] == '-' && !punycode)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		if (!ascii_letter(label[i]) && !ascii_digit(label[i]) && label[i] != '-' &&
+		    !beyond_ascii(label[i]))
+			return false;
+	}
+	return true;
+}
+
+/* Names that can't be anybody's mail domain (RFC 6761, RFC 6762, RFC 7686). */
+static bool
+special_use(const char *last_label)
+{
+	return text_among(last_label, "arpa invalid local localhost onion test");
+}
+
+/* The domain is in lower case already. */
+static bool
+good_domain(const char *domain)
+{
+	const char *label = domain, *last = strrchr(domain, '.');
+	char end = domain[strlen(domain) - 1];
+
+	if (last == NULL || special_use(last + 1) || !(ascii_letter(end) || beyond_ascii(end)))
+		return false;
+	for (;; label++) {
+		size_t len = strcspn(label, ".");
+
+		if (!good_label(label, len))
+			return false;
+		label += len;
+		if (*label == '\0')
+			return true;
+	}
+}
+
+enum msg
+rule_email(struct arena *a, const char *text, const char **out_r)
+{
+	char *kept = arena_text(a, text_trim(a, text)), *at = strrchr(kept, '@');
+
+	*out_r = kept;
+	if (at == NULL || at[1] == '\0' || strlen(kept) > EMAIL_MOST || text_has_control(kept))
+		return MSG_EMAIL;
+	for (char *p = at; *p != '\0'; p++)
+		*p = *p >= 'A' && *p <= 'Z' ? (char)(*p + 'a' - 'A') : *p;
+	return good_local(kept, (size_t)(at - kept)) && good_domain(at + 1) ? MSG_OK : MSG_EMAIL;
+}

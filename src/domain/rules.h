@@ -1,0 +1,24 @@
+/*
+ * rules: what a value must be that its kind and length don't say.
+ *
+ * Each has the form that a row of a field table wants: it may rewrite the text, and
+ * says MSG_OK or what is wrong.
+ */
+#ifndef RULES_H
+#define RULES_H
+
+#include "field.h"
+
+/* Trimmed; no control characters. */
+enum msg rule_line(struct arena *a, const char *text, const char **out_r);
+
+/* An address as email-validator takes it without DNS (a dot-atom local part of at most 64
+ * bytes, ASCII or UTF-8; a domain of at least two labels, none of the special-use names;
+ * 255 bytes in all); trimmed, the domain in lower case, the rest as given. No IDNA: a
+ * domain outside ASCII is taken as it is written and only its ASCII letters are folded. */
+enum msg rule_email(struct arena *a, const char *text, const char **out_r);
+
+/* Digits, blanks and + - ( ). */
+enum msg rule_phone(struct arena *a, const char *text, const char **out_r);
+
+#endif

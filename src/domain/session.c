@@ -1,0 +1,172 @@
+/* session: the record in Redis, the row in PostgreSQL. */
+#include "session.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "db.h"
+#include "kv.h"
+#include "log.h"
+#include "text.h"
+
+#include "settings.h"
+
+enum { LOAD, OF_USER, END_OF_USER };
+
+static const struct db_stmt SQL[] = {
+	[LOAD] = { "session_load",
+		"SELECT s.id, " USER_COLUMNS " FROM sessions s JOIN users u ON u.id = s.user_id"
+		" WHERE s.id = ANY ($1::bigint[]) AND s.ended_at IS NULL AND s.expires_at > now()"
+		" AND u.status = 'active'", 1, false },
+	[OF_USER] = { "session_of_user",
+		"SELECT id FROM sessions WHERE user_id = $1::bigint AND ended_at IS NULL", 1, false },
+	[END_OF_USER] = { "session_end_of_user",
+		"UPDATE sessions SET ended_at = now() WHERE user_id = $1::bigint AND ended_at IS NULL"
+		" RETURNING id", 1, true },
+};
+const struct db_set SESSION_STATEMENTS = { SQL, NELEM(SQL) };
+
+struct id {
+	int64_t id;
+};
+
+static const struct shape ID = SHAPE(struct id, { F(struct id, id), .use = 1 });
+
+#define ENDED_VERSION INT64_C(9007199254740991) /* newer than any: 2^53 - 1, exact in Lua */
+
+static const char *
+session_key(struct ctx *c, int64_t sid)
+{
+	return arena_printf(c->arena, "session:%lld", (long long)sid);
+}
+
+int
+session_ask(struct ctx *c, int64_t sid)
+{
+	char key[40];
+
+	snprintf(key, sizeof(key), "session:%lld", (long long)sid);
+	return kv_ask(c->kv, key);
+}
+
+/* "version LF user_id role status"; text ends in NUL. */
+enum heard
+session_record_read(const char *text, size_t len, int64_t sid, struct session *out_r)
+{
+	char role[8], status[12];
+	long long version, user_id;
+	int used = 0;
+
+	if (len == 0 || len > 80 || strlen(text) != len)
+		return MISSED;
+	if (sscanf(text, "%19lld\n%19lld %7[a-z] %11[a-z]%n", &version, &user_id, role, status, &used) != 4 ||
+	    (size_t)used != len || version < 1 || user_id < 1)
+		return text[len - 1] == '\n' ? HEARD_GONE : MISSED;
+	*out_r = (struct session){ .id = sid, .user = { .id = user_id, .version = version } };
+	out_r->user.role = strcmp(role, "admin") == 0 ? "admin" : "user";
+	out_r->user.status = strcmp(status, "active") == 0 ? "active" : "inactive";
+	return strcmp(status, "active") == 0 ? HEARD : HEARD_GONE;
+}
+
+enum heard
+session_heard(struct ctx *c, int slot, int64_t sid, struct session *out_r)
+{
+	size_t len;
+	const char *text = kv_heard(c->kv, slot, &len);
+
+	return text == NULL ? MISSED : session_record_read(text, len, sid, out_r);
+}
+
+static int64_t
+token_life_s(const struct ctx *c)
+{
+	return c->conf->jwt_expire_minutes * 60;
+}
+
+static struct kv_put
+put_of_session(struct ctx *c, int64_t sid, const struct user *u)
+{
+	const char *value = arena_printf(c->arena, "%lld\n%lld %s %s", (long long)u->version,
+					 (long long)u->id, u->role, u->status);
+
+	return (struct kv_put){ session_key(c, sid), u->version, value, strlen(value),
+				token_life_s(c) };
+}
+
+static struct kv_put
+put_of_end(struct ctx *c, int64_t sid)
+{
+	const char *value = arena_printf(c->arena, "%lld\n", (long long)ENDED_VERSION);
+
+	return (struct kv_put){ session_key(c, sid), ENDED_VERSION, value, strlen(value),
+				token_life_s(c) };
+}
+
+/* A row is the session's id and then the user's columns: read by a shape of both. */
+#define SESSION_USER_ROW(member_, kind_, ...) \
+	{ .name = #member_, .off = offsetof(struct session, user.member_), .kind = K_##kind_, .use = 1 },
+
+const struct shape SESSION_ROW = SHAPE(struct session,
+	{ F(struct session, id), .use = 1 },
+	{ .name = "user_id", .off = offsetof(struct session, user.id), .kind = K_INT, .use = 1 },
+	USER_INPUT(SESSION_USER_ROW)
+	USER_RIGHTS(SESSION_USER_ROW)
+	USER_KEPT(SESSION_USER_ROW)
+	{ .name = "version", .off = offsetof(struct session, user.version), .kind = K_INT, .use = 1 });
+
+enum err
+session_load(struct ctx *c, const int64_t *sids, int n, struct session **rows_r, int *found_r)
+{
+	enum err e = db_many(c->db, c->arena, &SQL[LOAD], ARGS(db_array(c->arena, sids, n)),
+			     &SESSION_ROW, 1, rows_r, found_r);
+
+	for (int i = 0; e == OK && i < *found_r; i++) {
+		struct session *s = &(*rows_r)[i];
+		struct kv_put put = put_of_session(c, s->id, &s->user);
+
+		s->loaded = true;
+		kv_put_later(c->kv, &put);
+	}
+	return e;
+}
+
+enum err
+session_of_user(struct ctx *c, int64_t user_id, bool end, struct session_ids *out_r)
+{
+	struct id *rows;
+	enum err e = db_many(c->db, c->arena, &SQL[end ? END_OF_USER : OF_USER],
+			     ARGS(db_int(c->arena, user_id)), &ID, 1, &rows, &out_r->n);
+
+	if (e != OK)
+		return e;
+	out_r->id = arena_get(c->arena, (size_t)out_r->n * sizeof(*out_r->id) + 1);
+	for (int i = 0; i < out_r->n; i++)
+		out_r->id[i] = rows[i].id;
+	return OK;
+}
+
+/* Put one record for each session; `u` NULL: over. */
+static void
+put_all(struct ctx *c, const struct session_ids *ids, const struct user *u)
+{
+	struct kv_put *puts = arena_get(c->arena, (size_t)ids->n * sizeof(*puts) + 1);
+
+	if (ids->n == 0)
+		return;
+	for (int i = 0; i < ids->n; i++)
+		puts[i] = u == NULL ? put_of_end(c, ids->id[i]) : put_of_session(c, ids->id[i], u);
+	if (kv_put(c->kv, puts, ids->n) != OK)
+		log_error(EV("session.not_updated"), KI("sessions", ids->n));
+}
+
+void
+session_rights_changed(struct ctx *c, const struct session_ids *ids, const struct user *u)
+{
+	put_all(c, ids, strcmp(u->status, "active") == 0 ? u : NULL);
+}
+
+void
+session_gone(struct ctx *c, const struct session_ids *ids)
+{
+	put_all(c, ids, NULL);
+}

@@ -1,0 +1,137 @@
+/* settings: the table, and the checks that a row can't make alone. */
+#include "settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kv.h"
+
+#ifndef MIGRATIONS_DIR
+#define MIGRATIONS_DIR "sql/migrations"
+#endif
+
+static enum msg
+rule_database(struct arena *a, const char *text, const char **out_r)
+{
+	bool good = strncmp(text, "postgres", 8) == 0 && strstr(text, "://") != NULL;
+
+	*out_r = arena_text(a, text);
+	return good ? MSG_OK : MSG_SETTING;
+}
+
+static enum msg
+rule_redis(struct arena *a, const char *text, const char **out_r)
+{
+	*out_r = arena_text(a, text);
+	return kv_url_is_good(text) ? MSG_OK : MSG_SETTING;
+}
+
+/* A key that somebody else knows is no key: examples from manuals are refused whatever
+ * they are padded with, and so is a text of a few different letters. */
+static enum msg
+rule_secret(struct arena *a, const char *text, const char **out_r)
+{
+	static const char *const KNOWN[] = { "your-secret-key", "changethis", "change-me",
+					     "changeme", "secret-key", "example" };
+	bool seen[256] = { false };
+	int different = 0;
+
+	for (size_t i = 0; i < NELEM(KNOWN); i++) {
+		if (strstr(text, KNOWN[i]) != NULL)
+			return MSG_SETTING;
+	}
+	for (const char *p = text; *p != '\0'; p++) {
+		different += !seen[(unsigned char)*p];
+		seen[(unsigned char)*p] = true;
+	}
+	*out_r = arena_text(a, text);
+	return strlen(text) >= 32 && different >= 8 ? MSG_OK : MSG_SETTING;
+}
+
+#define ROW(member, NAME) \
+	.name = NAME, .off = offsetof(struct settings, member), .kind = F_KIND(struct settings, member), \
+	.use = 1
+
+const struct shape SETTINGS = SHAPE(struct settings,
+	{ ROW(database_url, "DATABASE_URL"), .need = NEED_DATABASE, .secret = true,
+	  .rule = rule_database,
+	  .help = "PostgreSQL, a libpq URI (`postgresql://…`); a driver suffix such as `+asyncpg` is dropped; several hosts allowed" },
+	{ ROW(database_sync_url, "DATABASE_SYNC_URL"), .secret = true, .rule = rule_database,
+	  .help = "the owner's connection, for `usherctl migrate` (a libpq URI); `DATABASE_URL` where not set" },
+	{ ROW(profile_database_url, "PROFILE_DATABASE_URL"), .secret = true, .rule = rule_database,
+	  .help = "the second store, for profiles (a libpq URI)" },
+	{ ROW(redis_url, "REDIS_URL"), .def = "redis://localhost:6379", .secret = true,
+	  .rule = rule_redis, .help = "`redis://[:pw@]host:port/db` or `unix://path`" },
+	{ ROW(kafka_bootstrap_servers, "KAFKA_BOOTSTRAP_SERVERS"), .def = "localhost:9092",
+	  .help = "Kafka, host:port, several with commas" },
+	{ ROW(kafka_topic, "KAFKA_TOPIC"), .def = "user_events", .min = 1, .max = 249,
+	  .help = "the topic of the events" },
+	{ ROW(kafka_group_id, "KAFKA_GROUP_ID"), .def = "user_event_processors", .min = 1, .max = 249,
+	  .help = "the consumer group" },
+	{ ROW(jwt_secret_key, "JWT_SECRET_KEY"), .need = NEED_TOKENS, .secret = true,
+	  .rule = rule_secret,
+	  .help = "signs access tokens: 32 bytes at least, random, no example from a manual; `openssl rand -hex 32` makes one" },
+	{ ROW(jwt_algorithm, "JWT_ALGORITHM"), .def = "HS256", .choices = "HS256 HS384 HS512",
+	  .help = "how access tokens are signed" },
+	{ ROW(jwt_expire_minutes, "JWT_EXPIRE_MINUTES"), .def = "30", .min = 1, .max = 1440,
+	  .help = "life of an access token, minutes" },
+	{ ROW(refresh_expire_days, "REFRESH_EXPIRE_DAYS"), .def = "30", .min = 1, .max = 365,
+	  .help = "life of a session without use, days" },
+	{ ROW(password_min, "PASSWORD_MIN"), .def = "8", .min = 8, .max = 64,
+	  .help = "shortest password, characters" },
+	{ ROW(password_denylist_file, "PASSWORD_DENYLIST_FILE"),
+	  .help = "a file of passwords that are refused, one a line" },
+	{ ROW(bcrypt_cost, "BCRYPT_COST"), .def = "12", .min = 4, .max = 15,
+	  .help = "cost of a password's hash; below 10 only with `USHER_ENV=test`" },
+	{ ROW(cache_ttl_seconds, "CACHE_TTL_SECONDS"), .def = "3600", .min = 1, .max = 86400,
+	  .help = "how long Redis may answer for a user, seconds, spread by 10 %" },
+	{ ROW(cache_write_strategy, "CACHE_WRITE_STRATEGY"), .def = "write_through",
+	  .choices = "write_through invalidate",
+	  .help = "what a change does to the cached user: put the new one, or mark the old one stale" },
+	{ ROW(cors_allow_origins, "CORS_ALLOW_ORIGINS"), .def = "*", .min = 1, .max = 4000,
+	  .help = "origins that browsers may call from, separated by commas; `*`: any, without credentials" },
+	{ ROW(log_level, "LOG_LEVEL"), .def = "info", .choices = "debug info warn error DEBUG INFO WARN ERROR",
+	  .help = "the least that is logged" },
+	{ ROW(log_format, "LOG_FORMAT"), .def = "json", .choices = "json text", .help = "the form of a line" },
+	{ ROW(log_sql, "LOG_SQL"), .def = "0", .help = "log each statement's name and time, never its values" },
+	{ ROW(slow_ms, "SLOW_MS"), .def = "200", .min = 0, .max = 60000,
+	  .help = "statements and requests slower than this are logged as warnings, ms; 0: none" },
+	{ ROW(default_language, "DEFAULT_LANGUAGE"), .def = "en", .choices = "en ko",
+	  .help = "of messages, where the caller names none" },
+	{ ROW(usher_env, "USHER_ENV"), .def = "production", .choices = "production dev test",
+	  .help = "`test` allows a low `BCRYPT_COST`" },
+	{ ROW(metrics_file, "METRICS_FILE"), .def = "/dev/shm/usher.metrics", .min = 1, .max = 4000,
+	  .help = "memory that all workers of one host share for their counters" },
+	{ ROW(migrations_dir, "MIGRATIONS_DIR"), .def = MIGRATIONS_DIR, .min = 1, .max = 4000,
+	  .help = "where `usherctl migrate` finds the migrations" });
+
+static void
+end_with(const char *program, const char *why)
+{
+	fprintf(stderr, "%s: setting %s\n", program, why);
+	exit(2);
+}
+
+/* Rules that need two rows. */
+static void
+check_together(struct arena *a, const char *program, const struct settings *s)
+{
+	if (s->bcrypt_cost < 10 && strcmp(s->usher_env, "test") != 0)
+		end_with(program, conf_complaint(a, field_find(&SETTINGS, 1, "BCRYPT_COST"),
+						 arena_printf(a, "%lld", (long long)s->bcrypt_cost)));
+}
+
+void
+settings_load(struct arena *a, const char *program, const char *env_file, unsigned need,
+	      struct settings *out_r, struct conf_origin *origin_r)
+{
+	struct conf_origin origin;
+	const char *why;
+
+	if (conf_load(a, &SETTINGS, need, env_file, out_r, &origin, &why) != OK)
+		end_with(program, why);
+	check_together(a, program, out_r);
+	if (origin_r != NULL)
+		*origin_r = origin;
+}

@@ -1,0 +1,165 @@
+/*
+ * user: accounts, from the field table that describes them to every change of them.
+ *
+ * Adding a field to the user is one row in USER_INPUT below, a migration and a test:
+ * bodies, replies, statements, events and the manual follow from the row.
+ *
+ * A page is what GET answers, byte for byte, with its version; it is also what lies in
+ * Redis. A change is one statement with its activity, event and outbox row; after the
+ * commit the page is put into Redis, where only an older one gives way to it.
+ */
+#ifndef USER_H
+#define USER_H
+
+#include "ctx.h"
+#include "rules.h"
+
+
+/* Where a field appears. */
+enum {
+	SHOWN = 1,	   /* in replies */
+	IN_CREATE = 2,	   /* in UserCreate */
+	IN_CHANGE = 4,	   /* in UserUpdate, by PATCH */
+	IN_REPLACE = 8,	   /* in UserUpdate, by PUT */
+	BY_ADMIN = 16,	   /* in both, by an admin only */
+	IN_ROW = 32,	   /* selected with every user */
+	IN_CHANGED_ROW = 64, /* what a change answers besides */
+	IN_LOGIN_ROW = 128,
+};
+
+#define BY_ANYONE (SHOWN | IN_ROW | IN_CREATE | IN_CHANGE | IN_REPLACE)
+#define BY_RIGHT  (SHOWN | IN_ROW | BY_ADMIN)
+#define BY_US     (SHOWN | IN_ROW)
+
+/* What the user says of itself. X(member, kind, the rest of the row) */
+#define USER_INPUT(X)                                                                       \
+	X(name, TEXT, .use = BY_ANYONE, .need = IN_CREATE | IN_REPLACE, .min = 1, .max = 100, \
+	  .rule = rule_line, .help = "what to call the user", .example = "홍길동")           \
+	X(email, TEXT, .use = BY_ANYONE, .need = IN_CREATE | IN_REPLACE, .rule = rule_email, \
+	  .help = "unique without regard to case", .example = "hong@example.com")           \
+	X(age, INT, .use = BY_ANYONE, .nullable = true, .min = 0, .max = 150,               \
+	  .out_of_range = MSG_AGE_RANGE, .help = "years", .example = "30")                  \
+	X(phone, TEXT, .use = BY_ANYONE, .nullable = true, .max = 20, .rule = rule_phone,   \
+	  .help = "telephone number", .example = "+82 10-1234-5678")                        \
+	X(nickname, TEXT, .use = BY_ANYONE, .nullable = true, .max = 50, .rule = rule_line, \
+	  .help = "a shorter name", .example = "길동")
+
+/* What only an admin may change. */
+#define USER_RIGHTS(X)                                                                      \
+	X(status, TEXT, .use = BY_RIGHT, .choices = "active inactive",                      \
+	  .help = "an inactive user can't log in", .example = "active")                     \
+	X(role, TEXT, .use = BY_RIGHT, .choices = "user admin",                             \
+	  .help = "an admin may see and change all users", .example = "user")
+
+/* What usher keeps. */
+#define USER_KEPT(X)                                                                        \
+	X(login_count, INT, .use = BY_US, .help = "logins so far", .example = "0")          \
+	X(created_at, TIME, .use = BY_US, .help = "RFC 3339, UTC",                          \
+	  .example = "2026-01-01T00:00:00.000000Z")                                         \
+	X(updated_at, TIME, .use = BY_US, .help = "RFC 3339, UTC",                          \
+	  .example = "2026-01-01T00:00:00.000000Z")
+
+#define USER_TYPE_TEXT const char *
+#define USER_TYPE_TIME const char *
+#define USER_TYPE_INT int64_t
+#define USER_MEMBER(member, kind, ...) USER_TYPE_##kind member;
+
+struct user {
+	struct given given;
+	int64_t id;
+	USER_INPUT(USER_MEMBER)
+	USER_RIGHTS(USER_MEMBER)
+	USER_KEPT(USER_MEMBER)
+	const char *password;	   /* in UserCreate only */
+	int64_t version;
+	bool changed;		   /* by the statement that answered this row */
+	const char *password_hash; /* at login only */
+};
+
+extern const struct shape USER;
+
+/* The columns of a row of use IN_ROW, of the table or CTE `u`; and names alone, each with a
+ * comma before it. */
+#define USER_COLUMN_OF_U(member, ...) ", u." #member
+#define USER_COLUMN_OF_R(member, ...) ", r." #member
+#define USER_COLUMN(member, ...) ", " #member
+#define USER_COLUMNS \
+	"u.id" USER_INPUT(USER_COLUMN_OF_U) USER_RIGHTS(USER_COLUMN_OF_U) \
+	USER_KEPT(USER_COLUMN_OF_U) ", u.version"
+
+struct db_set;
+extern const struct db_set USER_STATEMENTS;
+
+struct page {
+	int64_t id, version;
+	const char *body;	/* JSON */
+	size_t len;
+	bool hit;		/* from Redis */
+};
+
+/* Reading, in the two halves of a turn. */
+
+/* Ask Redis for the page of `id`; the slot to listen at. */
+int user_ask(struct ctx *c, int64_t id);
+
+enum heard { MISSED, HEARD, HEARD_GONE };
+
+/* What Redis had: HEARD fills *page_r, whose body lives until the turn is over. */
+enum heard user_heard(struct ctx *c, int slot, int64_t id, struct page *page_r);
+
+/* What a record of Redis says of user `id`; any bytes are safe to read. */
+enum heard user_record_read(const char *text, size_t len, int64_t id, struct page *page_r);
+
+/* A page that several requests of one turn may be waiting for. */
+struct wanted {
+	int64_t id;
+	struct page page;
+	bool found;
+};
+
+/* Load `n` pages in one statement and put them into Redis. */
+enum err user_load(struct ctx *c, struct wanted *w, int n) MUST_CHECK;
+
+/* The page of a row that is at hand, put into Redis at the end of the turn. */
+void user_page_keep(struct ctx *c, const struct user *u, struct page *page_r);
+
+/* Changes */
+
+/* Sign up. E_EMAIL_TAKEN; E_INVALID for a password on the deny list. */
+enum err user_create(struct ctx *c, const struct user *in, struct page *page_r) MUST_CHECK;
+
+/* Change the fields that `in` bears; if_version NO_INT: whatever the version. A change that
+ * changes nothing is OK, with no new version and no event. E_NOT_FOUND, E_STALE,
+ * E_EMAIL_TAKEN; E_FORBIDDEN for status or role not by an admin. */
+enum err user_change(struct ctx *c, int64_t id, const struct user *in, int64_t if_version,
+		     struct page *page_r) MUST_CHECK;
+
+/* The user is gone, with activities and sessions. E_NOT_FOUND, E_STALE. */
+enum err user_delete(struct ctx *c, int64_t id, int64_t if_version) MUST_CHECK;
+
+/* One page of the list as a JSON array. */
+struct user_list {
+	int64_t skip, limit;
+	const char *status;
+};
+
+extern const struct shape USER_LIST;
+
+enum err user_list(struct ctx *c, const struct user_list *in, struct buf *out) MUST_CHECK;
+
+/* For the login: the row of an address with its hash. E_NOT_FOUND. */
+enum err user_by_email(struct ctx *c, const char *email, struct user *out_r) MUST_CHECK;
+
+/* Put what a change made of the user into Redis, now (see CACHE_WRITE_STRATEGY). */
+void user_publish(struct ctx *c, const struct user *u, struct page *page_r);
+
+/* Make or promote an admin, for usherctl. A new one gets `password`. */
+enum err user_make_admin(struct ctx *c, const struct user *in, struct user *out_r) MUST_CHECK;
+
+/* All cached users are dropped from Redis; how many there were. */
+enum err user_cache_flush(struct ctx *c, int64_t *n_r) MUST_CHECK;
+
+/* "email" as the unique index sees it. */
+#define SQL_EMAIL_KEY(text) "lower((" text ") COLLATE \"C\")"
+
+#endif

@@ -1,0 +1,500 @@
+/*
+ * kv: one connection, one pipeline.
+ *
+ * hiredis keeps answers in order and a context dead after its first error, which suits
+ * us: no answer of an earlier request can be taken for a later one.
+ */
+#include "kv.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <hiredis/hiredis.h>
+
+#include "clock.h"
+#include "log.h"
+#include "metric.h"
+#include "rnd.h"
+#include "text.h"
+
+enum {
+	ASKED_MOST = 512,
+	KEY_SIZE = 40,
+	BACKOFF_FIRST_MS = 20,
+	BACKOFF_MOST_MS = 1000,
+};
+
+struct address {
+	char host[256], password[256], user[64];
+	int port, base;
+	bool is_path; /* host is a socket's path */
+};
+
+struct kv {
+	struct address to;
+	int wait_ms;
+	redisContext *c;
+	char sha[41]; /* the put script, as Redis knows it on this connection */
+	int owed;     /* answers to puts that nobody waits for */
+	bool away;    /* said once, until it is back */
+	int64_t backoff_ms, next_try_us;
+	int asked;
+	redisReply *heard;
+	char key[ASKED_MOST][KEY_SIZE];
+};
+
+/* KEYS[1]; ARGV: version, value, seconds. A record without a version is older than any. */
+static const char PUT_SCRIPT[] =
+	"local head = redis.call('GETRANGE', KEYS[1], 0, 20) "
+	"local old = tonumber(string.match(head, '^(%d+)\\n')) "
+	"if old and old >= tonumber(ARGV[1]) then return 0 end "
+	"redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3]) return 1";
+
+/*
+ * The address
+ */
+
+static bool
+copied(char *to, size_t size, const char *from, size_t len)
+{
+	if (len >= size)
+		return false;
+	memcpy(to, from, len);
+	to[len] = '\0';
+	return true;
+}
+
+static bool
+parse_login(struct address *to, const char *from, const char *end)
+{
+	const char *colon = memchr(from, ':', (size_t)(end - from));
+
+	if (colon == NULL)
+		return false;
+	return copied(to->user, sizeof(to->user), from, (size_t)(colon - from)) &&
+	       copied(to->password, sizeof(to->password), colon + 1, (size_t)(end - colon - 1));
+}
+
+static bool
+parse_number(const char *text, size_t len, int most, int *out_r)
+{
+	char digits[8];
+	int64_t n;
+
+	if (!copied(digits, sizeof(digits), text, len) || !text_to_int(digits, &n) || n < 0 || n > most)
+		return false;
+	*out_r = (int)n;
+	return true;
+}
+
+static bool
+parse_host(struct address *to, const char *p)
+{
+	const char *at = strrchr(p, '@'), *slash, *colon;
+	size_t len;
+
+	if (at != NULL && !parse_login(to, p, at))
+		return false;
+	p = at == NULL ? p : at + 1;
+	slash = strchr(p, '/');
+	len = slash == NULL ? strlen(p) : (size_t)(slash - p);
+	colon = memchr(p, ':', len);
+	if (slash != NULL && slash[1] != '\0' &&
+	    !parse_number(slash + 1, strlen(slash + 1), 9999, &to->base))
+		return false;
+	if (colon != NULL && !parse_number(colon + 1, len - (size_t)(colon + 1 - p), 65535, &to->port))
+		return false;
+	len = colon == NULL ? len : (size_t)(colon - p);
+	return len > 0 && copied(to->host, sizeof(to->host), p, len);
+}
+
+static bool
+parse_url(struct address *to, const char *url)
+{
+	*to = (struct address){ .port = 6379 };
+	if (strncmp(url, "unix://", 7) == 0) {
+		to->is_path = true;
+		return url[7] == '/' && copied(to->host, sizeof(to->host), url + 7, strlen(url + 7));
+	}
+	return strncmp(url, "redis://", 8) == 0 && parse_host(to, url + 8);
+}
+
+bool
+kv_url_is_good(const char *url)
+{
+	struct address to;
+	bool good = parse_url(&to, url);
+
+	explicit_bzero(&to, sizeof(to));
+	return good;
+}
+
+/*
+ * The connection
+ */
+
+struct kv *
+kv_open(const char *url, int wait_ms)
+{
+	struct kv *kv = must_alloc(sizeof(*kv));
+
+	memset(kv, 0, sizeof(*kv));
+	kv->wait_ms = wait_ms;
+	if (!parse_url(&kv->to, url))
+		abort(); /* the settings were checked by kv_url_is_good */
+	return kv;
+}
+
+static void
+hang_up(struct kv *kv)
+{
+	if (kv->c != NULL)
+		redisFree(kv->c);
+	kv->c = NULL;
+	kv->owed = 0;
+}
+
+void
+kv_close(struct kv **kv)
+{
+	if (*kv == NULL)
+		return;
+	kv_turn_over(*kv);
+	hang_up(*kv);
+	explicit_bzero(&(*kv)->to, sizeof((*kv)->to));
+	free(*kv);
+	*kv = NULL;
+}
+
+/* Redis could not be used: leave it alone for a while that grows, and say so once. */
+static void
+back_off(struct kv *kv, const char *why)
+{
+	int64_t ms = kv->backoff_ms * 2;
+
+	metric_add(METRIC_CACHE_FAILURES, 1);
+	if (!kv->away)
+		log_warn(EV("redis.unreachable"), KS("why", why));
+	kv->away = true;
+	kv->backoff_ms = ms < BACKOFF_FIRST_MS ? BACKOFF_FIRST_MS
+		       : ms > BACKOFF_MOST_MS  ? BACKOFF_MOST_MS
+					       : ms;
+	ms = kv->backoff_ms / 2 + rnd_below((uint32_t)kv->backoff_ms / 2 + 1);
+	kv->next_try_us = clock_read_us() + ms * 1000;
+	hang_up(kv);
+}
+
+static bool
+said(redisReply *r, int type)
+{
+	bool good = r != NULL && r->type == type;
+
+	freeReplyObject(r);
+	return good;
+}
+
+static bool
+log_in_there(struct kv *kv)
+{
+	const struct address *to = &kv->to;
+
+	if (*to->password == '\0')
+		return true;
+	if (*to->user == '\0')
+		return said(redisCommand(kv->c, "AUTH %s", to->password), REDIS_REPLY_STATUS);
+	return said(redisCommand(kv->c, "AUTH %s %s", to->user, to->password), REDIS_REPLY_STATUS);
+}
+
+static bool
+load_script(struct kv *kv)
+{
+	redisReply *r = redisCommand(kv->c, "SCRIPT LOAD %s", PUT_SCRIPT);
+	bool good = r != NULL && r->type == REDIS_REPLY_STRING && r->len == 40;
+
+	if (good)
+		memcpy(kv->sha, r->str, 41);
+	freeReplyObject(r);
+	return good;
+}
+
+/* All that a connection needs, after every connect: hiredis restores none of it. */
+static bool
+begin(struct kv *kv)
+{
+	struct timeval wait = { kv->wait_ms / 1000, kv->wait_ms % 1000 * 1000 };
+
+	if (redisSetTimeout(kv->c, wait) != REDIS_OK || !log_in_there(kv))
+		return false;
+	kv->c->reader->maxbuf = 0; /* keep the reader's buffer between turns */
+	if (kv->to.base != 0 && !said(redisCommand(kv->c, "SELECT %d", kv->to.base), REDIS_REPLY_STATUS))
+		return false;
+	return load_script(kv);
+}
+
+static bool
+connected(struct kv *kv)
+{
+	struct timeval wait = { kv->wait_ms / 1000, kv->wait_ms % 1000 * 1000 };
+
+	if (kv->c != NULL && kv->c->err == 0)
+		return true;
+	hang_up(kv);
+	if (clock_read_us() < kv->next_try_us)
+		return false;
+	kv->c = kv->to.is_path ? redisConnectUnixWithTimeout(kv->to.host, wait)
+			       : redisConnectWithTimeout(kv->to.host, kv->to.port, wait);
+	if (kv->c == NULL || kv->c->err != 0 || !begin(kv)) {
+		back_off(kv, kv->c == NULL || kv->c->err == 0 ? "refused us" : kv->c->errstr);
+		return false;
+	}
+	if (kv->away)
+		log_warn(EV("redis.back"));
+	kv->away = false;
+	kv->backoff_ms = 0;
+	return true;
+}
+
+bool
+kv_ready(struct kv *kv)
+{
+	/* one more try for a connection that died while nobody looked */
+	for (int try = 0; try < 2 && connected(kv); try++) {
+		redisReply *r = NULL;
+
+		for (; kv->owed > 0 && redisGetReply(kv->c, (void **)&r) == REDIS_OK; kv->owed--)
+			freeReplyObject(r);
+		if (kv->owed == 0 && said(redisCommand(kv->c, "PING"), REDIS_REPLY_STATUS))
+			return true;
+		hang_up(kv);
+	}
+	return false;
+}
+
+/*
+ * Reading
+ */
+
+int
+kv_ask(struct kv *kv, const char *key)
+{
+	size_t len = strlen(key);
+
+	if (kv->asked == ASKED_MOST || len >= KEY_SIZE)
+		return -1;
+	memcpy(kv->key[kv->asked], key, len + 1);
+	return kv->asked++;
+}
+
+/* Read away the answers to puts that nobody waited for. */
+static bool
+collect_owed(struct kv *kv)
+{
+	redisReply *r;
+
+	for (; kv->owed > 0; kv->owed--) {
+		if (redisGetReply(kv->c, (void **)&r) != REDIS_OK)
+			return false;
+		if (r->type == REDIS_REPLY_ERROR)
+			log_debug(EV("redis.put_refused"), KS("why", r->str));
+		freeReplyObject(r);
+	}
+	return true;
+}
+
+static bool
+append_mget(struct kv *kv)
+{
+	static const char *argv[ASKED_MOST + 1] = { "MGET" };
+
+	for (int i = 0; i < kv->asked; i++)
+		argv[i + 1] = kv->key[i];
+	return redisAppendCommandArgv(kv->c, kv->asked + 1, argv, NULL) == REDIS_OK;
+}
+
+static bool
+hear_once(struct kv *kv)
+{
+	redisReply *r;
+
+	if (!append_mget(kv) || !collect_owed(kv) || redisGetReply(kv->c, (void **)&r) != REDIS_OK)
+		return false;
+	if (r->type == REDIS_REPLY_ARRAY && r->elements == (size_t)kv->asked) {
+		kv->heard = r;
+		return true;
+	}
+	log_warn(EV("redis.answered_oddly"), KS("why", r->type == REDIS_REPLY_ERROR ? r->str : "?"));
+	freeReplyObject(r);
+	kv->c->err = REDIS_ERR_OTHER;
+	return false;
+}
+
+/* A connection that was closed while nobody looked is worth one more try at once; one that
+ * timed out is not. */
+static bool
+worth_another(const struct kv *kv)
+{
+	return kv->c->err == REDIS_ERR_EOF ||
+	       (kv->c->err == REDIS_ERR_IO && errno != EAGAIN && errno != EWOULDBLOCK);
+}
+
+void
+kv_hear(struct kv *kv)
+{
+	if (kv->asked == 0)
+		return;
+	for (int try = 0; try < 2 && connected(kv); try++) {
+		bool again;
+
+		if (hear_once(kv))
+			return;
+		again = worth_another(kv);
+		if (again && try == 0)
+			hang_up(kv);
+		else
+			back_off(kv, kv->c->errstr);
+	}
+}
+
+const char *
+kv_heard(const struct kv *kv, int slot, size_t *len_r)
+{
+	const redisReply *r;
+
+	if (kv->heard == NULL || slot < 0 || (size_t)slot >= kv->heard->elements)
+		return NULL;
+	r = kv->heard->element[slot];
+	if (r->type != REDIS_REPLY_STRING)
+		return NULL;
+	*len_r = r->len;
+	return r->str;
+}
+
+void
+kv_turn_over(struct kv *kv)
+{
+	int done = 0;
+
+	freeReplyObject(kv->heard);
+	kv->heard = NULL;
+	kv->asked = 0;
+	while (kv->owed > 0 && kv->c != NULL && !done) {
+		if (redisBufferWrite(kv->c, &done) != REDIS_OK)
+			back_off(kv, kv->c->errstr);
+	}
+}
+
+/*
+ * Writing
+ */
+
+static bool
+append_put(struct kv *kv, const struct kv_put *p)
+{
+	char version[24], ttl[24];
+	const char *argv[] = { "EVALSHA", kv->sha, "1", p->key, version, p->value, ttl };
+	size_t len[NELEM(argv)];
+
+	snprintf(version, sizeof(version), "%lld", (long long)p->version);
+	snprintf(ttl, sizeof(ttl), "%lld", (long long)p->ttl_s);
+	for (size_t i = 0; i < NELEM(argv); i++)
+		len[i] = strlen(argv[i]);
+	len[5] = p->len;
+	metric_add(METRIC_CACHE_PUTS, 1);
+	return redisAppendCommandArgv(kv->c, NELEM(argv), argv, len) == REDIS_OK;
+}
+
+void
+kv_put_later(struct kv *kv, const struct kv_put *p)
+{
+	if (connected(kv) && append_put(kv, p))
+		kv->owed++;
+}
+
+/* All puts went out; read the answers. An error answer (no script, no memory, read-only)
+ * makes the connection bad, so that the next try begins afresh. */
+static bool
+collect_puts(struct kv *kv, int n)
+{
+	bool good = collect_owed(kv);
+	redisReply *r;
+
+	for (int i = 0; good && i < n; i++) {
+		if (redisGetReply(kv->c, (void **)&r) != REDIS_OK)
+			return false;
+		good = r->type == REDIS_REPLY_INTEGER;
+		if (!good) {
+			log_warn(EV("redis.put_refused"), KS("why", r->str));
+			kv->c->err = REDIS_ERR_OTHER;
+		}
+		freeReplyObject(r);
+	}
+	return good;
+}
+
+static bool
+put_once(struct kv *kv, const struct kv_put *puts, int n)
+{
+	for (int i = 0; i < n; i++) {
+		if (!append_put(kv, &puts[i]))
+			return false;
+	}
+	return collect_puts(kv, n);
+}
+
+enum err
+kv_put(struct kv *kv, const struct kv_put *puts, int n)
+{
+	/* Twice: the connection may have died while idle, or Redis have lost the script. A put
+	 * that was done already is refused the second time, which is as good. */
+	for (int try = 0; try < 2 && connected(kv); try++) {
+		if (put_once(kv, puts, n))
+			return OK;
+		if (try == 0 && (worth_another(kv) || kv->c->err == REDIS_ERR_OTHER))
+			hang_up(kv);
+		else
+			back_off(kv, kv->c->errstr);
+	}
+	return E_UNAVAILABLE;
+}
+
+static bool
+forget_page(struct kv *kv, redisReply *page, int64_t *n_r)
+{
+	redisReply *keys = page->element[1];
+
+	for (size_t i = 0; i < keys->elements; i++) {
+		redisReply *r = redisCommand(kv->c, "UNLINK %b", keys->element[i]->str,
+					     (size_t)keys->element[i]->len);
+
+		if (r == NULL || r->type != REDIS_REPLY_INTEGER)
+			return freeReplyObject(r), false;
+		*n_r += r->integer;
+		freeReplyObject(r);
+	}
+	return true;
+}
+
+enum err
+kv_forget_all(struct kv *kv, const char *prefix, int64_t *n_r)
+{
+	char cursor[24] = "0";
+	bool good;
+
+	*n_r = 0;
+	if (!kv_ready(kv))
+		return E_UNAVAILABLE;
+	do {
+		redisReply *page = redisCommand(kv->c, "SCAN %s MATCH %s* COUNT 500", cursor, prefix);
+
+		good = page != NULL && page->type == REDIS_REPLY_ARRAY && page->elements == 2 &&
+		       forget_page(kv, page, n_r);
+		if (good)
+			snprintf(cursor, sizeof(cursor), "%s", page->element[0]->str);
+		freeReplyObject(page);
+	} while (good && strcmp(cursor, "0") != 0);
+	return good ? OK : E_UNAVAILABLE;
+}

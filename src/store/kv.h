@@ -1,0 +1,63 @@
+/*
+ * kv: Redis behind one small header; the only file to know hiredis.
+ *
+ * Reading has two halves, so that one round trip serves all requests of a turn: keys are
+ * asked for, then heard together. Writing keeps the newer version: a record begins with
+ * its version and a line feed, and a put whose version is not greater than what lies
+ * there is refused by Redis itself. Redis may help; it may not hurt: when it is away,
+ * late or talks nonsense, every key is a miss, and it is left alone for a moment before
+ * it is tried again, so that it costs one time-out and not one a request.
+ */
+#ifndef KV_H
+#define KV_H
+
+#include "err.h"
+#include "arena.h"
+
+#include <stdint.h>
+
+struct kv;
+
+/* Is `url` one we understand: redis://[user:pw@]host:port/db, redis://host or unix://path? */
+bool kv_url_is_good(const char *url);
+
+/* The handle; connects at first use. Never NULL. `url` is kept. A wait is at most wait_ms. */
+struct kv *kv_open(const char *url, int wait_ms);
+void kv_close(struct kv **kv);
+
+/* Can Redis be reached now? Asks it. */
+bool kv_ready(struct kv *kv);
+
+/* Ask for a key in this turn's round trip; the slot to listen at. */
+int kv_ask(struct kv *kv, const char *key);
+
+/* The round trip: one write, one read, for all that was asked. */
+void kv_hear(struct kv *kv);
+
+/* What came back: the text (its length in *len_r), alive until kv_turn_over; NULL for a
+ * miss, an unknown slot, or Redis away. */
+const char *kv_heard(const struct kv *kv, int slot, size_t *len_r);
+
+/* The turn is over: what was put later is sent, what was heard is gone. */
+void kv_turn_over(struct kv *kv);
+
+/* A record to put: refused by Redis unless what lies at the key is older than `version`. */
+struct kv_put {
+	const char *key;
+	int64_t version;
+	const char *value; /* begins with a version and LF */
+	size_t len;
+	int64_t ttl_s;
+};
+
+/* Put with the end of the turn, not waited for: for what a reader loaded. */
+void kv_put_later(struct kv *kv, const struct kv_put *p);
+
+/* Put now; returns when Redis has said yes or "I have a newer one": for what a writer
+ * committed. E_UNAVAILABLE when that can't be said. */
+enum err kv_put(struct kv *kv, const struct kv_put *puts, int n) MUST_CHECK;
+
+/* Remove every key that begins with `prefix`, in steps; *n_r says how many. */
+enum err kv_forget_all(struct kv *kv, const char *prefix, int64_t *n_r) MUST_CHECK;
+
+#endif

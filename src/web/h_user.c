@@ -1,0 +1,107 @@
+/* h_user: users over HTTP. */
+#include "handlers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "text.h"
+
+#include "user.h"
+
+#include "reply.h"
+
+enum err
+get_user(struct req *rq)
+{
+	return reply_page(rq, &rq->page->page);
+}
+
+enum err
+get_users(struct req *rq)
+{
+	struct buf body = buf_new(rq->arena, 16 * 1024);
+	enum err e = user_list(&rq->ctx, rq->query, &body);
+
+	return e != OK ? e : reply_json(rq, 200, body.text, body.len);
+}
+
+enum err
+post_user(struct req *rq)
+{
+	struct page page;
+	enum err e = user_create(&rq->ctx, rq->in, &page);
+
+	return e != OK ? e : reply_changed(rq, 201, &page);
+}
+
+/* RFC 9110, 13.1.1, the strong comparison: the version it must have, NO_INT for any. Of a
+ * list only the newest can be current. E_STALE where no tag of ours is in it. */
+static enum err
+wanted_version(const char *if_match, int64_t *version_r)
+{
+	int64_t newest = 0;
+
+	*version_r = NO_INT;
+	if (*if_match == '\0' || strcmp(if_match, "*") == 0)
+		return OK;
+	for (const char *p = strchr(if_match, '"'); p != NULL; p = strchr(p + 1, '"')) {
+		bool weak = p - if_match >= 2 && strncmp(p - 2, "W/", 2) == 0;
+		char *end;
+		int64_t n = strtoll(p + 1, &end, 10);
+
+		if (!weak && end > p + 1 && *end == '"' && n > newest)
+			newest = n;
+		if ((p = strchr(p + 1, '"')) == NULL)
+			break;
+	}
+	*version_r = newest;
+	return newest > 0 ? OK : E_STALE;
+}
+
+static enum err
+change(struct req *rq, const struct user *in)
+{
+	struct page page;
+	int64_t version;
+	enum err e;
+
+	if ((e = wanted_version(rq->head.if_match, &version)) != OK ||
+	    (e = user_change(&rq->ctx, rq->id, in, version, &page)) != OK)
+		return e;
+	return reply_changed(rq, 200, &page);
+}
+
+enum err
+patch_user(struct req *rq)
+{
+	const struct user *in = rq->in;
+
+	if (in->given.set == 0)
+		return refuse(&rq->ctx, E_INVALID, NULL, MSG_NOTHING);
+	return change(rq, in);
+}
+
+/* What a replacement leaves out becomes null; rights, which are an admin's, stay. */
+enum err
+put_user(struct req *rq)
+{
+	struct user *in = rq->in;
+
+	for (const struct field *f = USER.field; f->name != NULL; f++) {
+		if ((f->use & IN_REPLACE) != 0)
+			in->given.set |= UINT64_C(1) << (f - USER.field);
+	}
+	return change(rq, in);
+}
+
+enum err
+delete_user(struct req *rq)
+{
+	int64_t version;
+	enum err e;
+
+	if ((e = wanted_version(rq->head.if_match, &version)) != OK ||
+	    (e = user_delete(&rq->ctx, rq->id, version)) != OK)
+		return e;
+	return reply_nothing(rq);
+}

@@ -1,0 +1,27 @@
+/*
+ * handlers: what each row of the route table calls, about ten lines each.
+ *
+ * A handler is called when the gate has let the request in: path, rights, query and body
+ * are in order. It calls one use case and hands the result to reply.
+ */
+#ifndef HANDLERS_H
+#define HANDLERS_H
+
+#include "http.h"
+
+/* h_user.c */
+enum err get_user(struct req *rq);
+enum err get_users(struct req *rq);
+enum err post_user(struct req *rq);
+enum err patch_user(struct req *rq);
+enum err put_user(struct req *rq);
+enum err delete_user(struct req *rq);
+
+/* h_auth.c */
+enum err post_login(struct req *rq);
+
+/* h_ops.c */
+enum err get_healthz(struct req *rq);
+enum err get_readyz(struct req *rq);
+
+#endif

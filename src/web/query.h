@@ -1,0 +1,18 @@
+/*
+ * query: a query string into a struct, by shape.
+ *
+ * application/x-www-form-urlencoded: percent-encoding and '+'. Unknown and repeated names,
+ * values that are not UTF-8, and whatever the rows refuse are noted, all at once.
+ */
+#ifndef QUERY_H
+#define QUERY_H
+
+#include "err.h"
+#include "field.h"
+
+/* Fill `out` (cleared, then the rows' defaults). `s` NULL: no parameter is allowed.
+ * OK, or E_INVALID with the faults noted (loc "query"). */
+enum err query_read(struct arena *a, const struct shape *s, const char *text, void *out,
+		    struct faults *faults_r) MUST_CHECK;
+
+#endif

@@ -22,7 +22,7 @@ pool_start() {
 	cd "$USHER_VAR" # its .env is the instance's
 	daemon "$name" "$USHER_VAR/log/$name.log" "$(type -P spawn-fcgi)" -n -s "$sock.new" -b 1024 -M 0660 \
 		-- /usr/bin/nice -n "$nice" "$USHER_ROOT/scripts/lib/pool-master" "$workers" "$@"
-	wait_for 10 pool_answers_or_dead "$name" "$sock.new"
+	wait_for 10 pool_answers_or_dead "$name" "$sock.new" || true
 	if ! pool_answers "$sock.new"; then
 		end "$name" 1
 		rm -f "$sock.new"

@@ -3,6 +3,9 @@
 # in theirs, with this instance's port and sockets.
 
 NGINX_HOME=$USHER_VAR/nginx
+# Measured on two cores with 64 clients: one is as fast as two (60 000 echoes/s), its p99 lower
+# (3 against 4 to 5 ms; while logins hash, 8 against 14 to 20).
+NGINX_WORKERS=${USHER_NGINX_WORKERS:-$((($(nproc) + 1) / 2))}
 
 nginx_conf() {
 	local file run user=
@@ -14,7 +17,7 @@ nginx_conf() {
 	done
 	cp "$USHER_ROOT/nginx/dev-exempt.conf" "$NGINX_HOME/usher/exempt.conf"
 	sed -e "s|@USER@|$user|" -e "s|@PORT@|$USHER_PORT|" -e "s|@RUN@|$run|" \
-		-e "s|@LOG@|$USHER_VAR/log|" -e "s|@WORKERS@|${USHER_NGINX_WORKERS:-2}|" \
+		-e "s|@LOG@|$USHER_VAR/log|" -e "s|@WORKERS@|$NGINX_WORKERS|" \
 		"$USHER_ROOT/nginx/dev.conf.in" >"$NGINX_HOME/nginx.conf"
 }
 

@@ -70,7 +70,8 @@ postgres_conf() {
 	EOF
 }
 
-# The service's parameters and the DETAIL of its errors hold personal data: neither is logged.
+# What the service may do in its databases is for the migrations to say. Its parameters and the
+# DETAIL of its errors hold personal data: neither is logged.
 postgres_roles() {
 	local db
 	pg_admin -d postgres <<-EOF
@@ -85,14 +86,9 @@ postgres_roles() {
 		WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = d) \gexec
 	EOF
 	for db in usher usher_profile; do
-		pg_admin -d "$db" <<-EOF
+		pg_admin -d postgres <<-EOF
 			REVOKE ALL ON DATABASE $db FROM PUBLIC;
 			GRANT CONNECT ON DATABASE $db TO usher;
-			GRANT USAGE ON SCHEMA public TO usher;
-			ALTER DEFAULT PRIVILEGES FOR ROLE usher_owner IN SCHEMA public
-				GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO usher;
-			ALTER DEFAULT PRIVILEGES FOR ROLE usher_owner IN SCHEMA public
-				GRANT USAGE, SELECT ON SEQUENCES TO usher;
 		EOF
 	done
 }

@@ -61,8 +61,9 @@ stack_each() {
 
 # stack_prepare PACKAGE...: besides those that the build needs.
 stack_prepare() {
-	instance_dirs
+	mkdir -p "$USHER_VAR/log"
 	step packages "what apt has to bring" "" packages_install "${PACKAGES_BUILD[@]}" "$@"
+	instance_dirs
 	step build "programs" "" build
 }
 

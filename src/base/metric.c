@@ -65,7 +65,8 @@ map_file(const char *path)
 		memset(m, 0, sizeof(*m));
 		atomic_store(&m->layout, layout);
 	}
-	close(fd); /* and with it the lock; the mapping stays */
+	flock(fd, LOCK_UN); /* the mapping keeps the file open, and would keep the lock with it */
+	close(fd);
 	return m;
 }
 

@@ -24,7 +24,7 @@
 enum { TOKEN_MOST = 4096, SKEW_S = 30, KNOWN_SIZE = 4096 };
 
 #define ISSUER "usher"
-#define TYPE "at+jwt"
+#define USE "access" /* libjwt writes its own "typ", so what kind of token it is stands in a claim */
 
 static const struct settings *conf;
 static jwt_alg_t alg;
@@ -57,7 +57,7 @@ add_claims(jwt_t *jwt, struct ctx *c, int64_t user_id, int64_t session)
 	char jti[UUID_SIZE];
 
 	rnd_uuid7(jti);
-	return jwt_add_header(jwt, "typ", TYPE) || jwt_add_grant(jwt, "iss", ISSUER) ||
+	return jwt_add_grant(jwt, "use", USE) || jwt_add_grant(jwt, "iss", ISSUER) ||
 	       jwt_add_grant(jwt, "aud", ISSUER) ||
 	       jwt_add_grant(jwt, "sub", arena_printf(c->arena, "%lld", (long long)user_id)) ||
 	       jwt_add_grant_int(jwt, "sid", session) || jwt_add_grant_int(jwt, "iat", now) ||
@@ -120,7 +120,7 @@ static bool
 claims_hold(jwt_t *jwt, struct claims *out_r)
 {
 	int64_t now = clock_wall_s(), issued, not_before;
-	bool ours = jwt_get_alg(jwt) == alg && is_text(jwt_get_header(jwt, "typ"), TYPE) &&
+	bool ours = jwt_get_alg(jwt) == alg && is_text(jwt_get_grant(jwt, "use"), USE) &&
 		    is_text(jwt_get_grant(jwt, "iss"), ISSUER) &&
 		    is_text(jwt_get_grant(jwt, "aud"), ISSUER) && jwt_get_grant(jwt, "jti") != NULL;
 	bool whole = subject(jwt, &out_r->user_id) && positive(jwt, "sid", &out_r->session) &&

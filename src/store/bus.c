@@ -1,5 +1,6 @@
 /*
- * bus: two kinds of client on one kind of link.
+ * bus: two kinds of client on one kind of link. Longer than a file should be, so that one
+ * file knows the library.
  *
  * librdkafka works in threads of its own and tells us everything, logs and errors too,
  * through one queue that we read when we wait anyway: no callback, and our log is only
@@ -18,10 +19,10 @@
 #include "text.h"
 
 enum {
-	COMPLAINTS = 32,	  /* distinct ones remembered; what comes after is not said */
-	PEACE_US = 60 * 1000000,  /* after which the same complaint is news again */
-	TAKE_BACK_MS = 500,	  /* for the reports of what is taken back */
-	REVOKE_MS = 1000,	  /* for the last word about partitions that are being taken */
+	COMPLAINTS = 32,	 /* distinct ones remembered; what comes after is not said */
+	PEACE_US = 60 * 1000000, /* after which the same complaint is news again */
+	TAKE_BACK_MS = 500,	 /* for the reports of what is taken back */
+	REVOKE_MS = 1000,	 /* for the last word about partitions that are being taken */
 	CLOSE_MS = 5000,
 	WHY_SIZE = 256,
 };
@@ -30,16 +31,21 @@ struct setting {
 	const char *name, *value;
 };
 
-/* Timings are for a broker that is near: notice within seconds that it is gone or back. */
-#define COMMON \
-	{ "log.queue", "true" }, { "socket.nagle.disable", "true" }, \
-	{ "socket.keepalive.enable", "true" }, { "socket.connection.setup.timeout.ms", "5000" }, \
-	{ "socket.timeout.ms", "15000" }, { "reconnect.backoff.max.ms", "2000" }
+/* Timings are for brokers that are near: notice within seconds that they are gone or back. */
+static const struct setting BOTH[] = {
+	{ "log.queue", "true" },
+	{ "socket.nagle.disable", "true" },
+	{ "socket.keepalive.enable", "true" },
+	{ "socket.connection.setup.timeout.ms", "5000" },
+	{ "socket.timeout.ms", "15000" },
+	{ "reconnect.backoff.max.ms", "2000" },
+	{ "topic.metadata.refresh.interval.ms", "30000" },
+	{ NULL, NULL },
+};
 
-/* Messages wait for ever: how long is the caller's to say, by bus_drop. Gapless: a batch that
- * Kafka refuses ends the client, before those that were said later can overtake it. */
+/* Messages wait for ever: when to give up is the caller's to say. Gapless: a batch that Kafka
+ * refuses ends the client, before those that were said later can overtake it. */
 static const struct setting OUT[] = {
-	COMMON,
 	{ "enable.idempotence", "true" },
 	{ "enable.gapless.guarantee", "true" },
 	{ "acks", "all" },
@@ -53,7 +59,6 @@ static const struct setting OUT[] = {
 
 /* Eager assignment: cooperative rebalancing is broken in 2.0.2. */
 static const struct setting IN[] = {
-	COMMON,
 	{ "partition.assignment.strategy", "range" },
 	{ "auto.offset.reset", "earliest" },
 	{ "enable.auto.commit", "false" },
@@ -69,23 +74,21 @@ static const struct verdict {
 	rd_kafka_resp_err_t code;
 	enum err e;
 } VERDICTS[] = {
-	{ RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,		 E_TOO_LARGE },
-	{ RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE,	 E_TOO_LARGE },
-	{ RD_KAFKA_RESP_ERR_INVALID_RECORD,		 E_INVALID },
-	{ RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP,		 E_INVALID },
-	{ RD_KAFKA_RESP_ERR_POLICY_VIOLATION,		 E_INVALID },
-	{ RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION,		 E_INVALID },
-	{ RD_KAFKA_RESP_ERR__INVALID_ARG,		 E_INVALID },
-	{ RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,	 E_FORBIDDEN },
-	{ RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED, E_FORBIDDEN },
-	{ RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,	 E_NOT_FOUND },
-	{ RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC,		 E_NOT_FOUND },
-	{ RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION,		 E_NOT_FOUND },
-	/* of commits: the group has moved on without us */
-	{ RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION,		 E_STALE },
-	{ RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID,		 E_STALE },
-	{ RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS,	 E_STALE },
-	{ RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID,		 E_STALE },
+	{ RD_KAFKA_RESP_ERR_NO_ERROR, OK },
+	{ RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, E_TOO_LARGE },
+	{ RD_KAFKA_RESP_ERR_INVALID_RECORD, E_INVALID },
+	{ RD_KAFKA_RESP_ERR_POLICY_VIOLATION, E_INVALID },
+	{ RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION, E_INVALID },
+	{ RD_KAFKA_RESP_ERR__INVALID_ARG, E_INVALID },
+	{ RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, E_FORBIDDEN },
+	{ RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, E_NOT_FOUND },
+	{ RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC, E_NOT_FOUND },
+	{ RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, E_NOT_FOUND },
+	/* of commits: there was nothing to tell; the group has moved on without us */
+	{ RD_KAFKA_RESP_ERR__NO_OFFSET, OK },
+	{ RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION, E_STALE },
+	{ RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID, E_STALE },
+	{ RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS, E_STALE },
 };
 
 struct link {
@@ -94,7 +97,7 @@ struct link {
 	rd_kafka_t *rk;		 /* NULL: to be opened */
 	rd_kafka_queue_t *queue; /* all that it has to tell us */
 	bool died;		 /* of a fatal error: to be shut */
-	enum { UNSEEN, REACHED, LOST } kafka;
+	bool seen, is_there;	 /* have we looked for Kafka, and is it there? */
 	int64_t complained_us;
 	uint32_t complaint[COMPLAINTS];
 	int complaints;
@@ -113,8 +116,7 @@ struct bus_in {
 	rd_kafka_queue_t *answers; /* to commits */
 	intptr_t asked;		   /* the number of the last one */
 	uint64_t turn;
-	/* Our partitions: the next offset by what is done, and by what the group knows of it. */
-	rd_kafka_topic_partition_list_t *done, *told;
+	rd_kafka_topic_partition_list_t *done; /* our partitions, and the next offset of each */
 };
 
 struct hearing {
@@ -144,7 +146,7 @@ verdict_on(rd_kafka_resp_err_t code)
 		if (VERDICTS[i].code == code)
 			return VERDICTS[i].e;
 	}
-	return code == RD_KAFKA_RESP_ERR_NO_ERROR ? OK : E_UNAVAILABLE;
+	return E_UNAVAILABLE;
 }
 
 /*
@@ -183,23 +185,19 @@ link_complain(struct link *l, const char *facility, const char *text)
 	if (l->complaints == COMPLAINTS)
 		return;
 	l->complaint[l->complaints++] = sum;
-	log_warn(EV("bus.complained"), KS("side", l->side), KS("facility", facility), KS("text", text));
+	log_warn(EV("bus.complained"), KS("side", l->side), KS("facility", facility),
+		 KS("text", text));
 }
 
 static void
-link_lost(struct link *l)
+link_saw(struct link *l, bool is_there)
 {
-	if (l->kafka != LOST)
-		log_warn(EV("bus.lost"), KS("side", l->side));
-	l->kafka = LOST;
-}
-
-static void
-link_reached(struct link *l)
-{
-	if (l->kafka != REACHED)
-		log_info(EV("bus.reached"), KS("side", l->side));
-	l->kafka = REACHED;
+	if (l->seen && l->is_there == is_there)
+		return;
+	l->seen = true;
+	l->is_there = is_there;
+	log_at(is_there ? LOG_INFO : LOG_WARN, EV(is_there ? "bus.reached" : "bus.lost"),
+	       KS("side", l->side));
 }
 
 static void
@@ -222,28 +220,27 @@ link_log(struct link *l, rd_kafka_event_t *ev)
 	int level;
 
 	rd_kafka_event_log(ev, &facility, &text, &level);
-	/* Levels are syslog's, 4 is a warning. That a setting is experimental we know. */
+	/* Levels are syslog's, 4 is a warning. That a setting is experimental we know, and
+	 * fatal errors are said by link_died. */
 	if (level <= 4 && !text_among(facility, "CONFWARN FATAL"))
 		link_complain(l, facility, text);
-	else
-		log_debug(EV("bus.remarked"), KS("side", l->side), KS("facility", facility), KS("text", text));
 }
 
-/* What both kinds of client hear, and NULL. */
+/* What both kinds of client hear; `ev` may be NULL. */
 static void
 link_take(struct link *l, rd_kafka_event_t *ev)
 {
-	rd_kafka_resp_err_t code;
+	rd_kafka_event_type_t type = rd_kafka_event_type(ev);
+	rd_kafka_resp_err_t code = rd_kafka_event_error(ev);
 
-	if (rd_kafka_event_type(ev) == RD_KAFKA_EVENT_LOG)
+	if (type == RD_KAFKA_EVENT_LOG)
 		link_log(l, ev);
-	if (rd_kafka_event_type(ev) != RD_KAFKA_EVENT_ERROR)
+	else if (type != RD_KAFKA_EVENT_ERROR)
 		return;
-	code = rd_kafka_event_error(ev);
-	if (code == RD_KAFKA_RESP_ERR__FATAL || rd_kafka_event_error_is_fatal(ev))
+	else if (code == RD_KAFKA_RESP_ERR__FATAL || rd_kafka_event_error_is_fatal(ev))
 		link_died(l, code);
 	else if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
-		link_lost(l);
+		link_saw(l, false);
 	else
 		link_complain(l, rd_kafka_err2name(code), rd_kafka_event_error_string(ev));
 }
@@ -252,8 +249,7 @@ static bool
 set_all(rd_kafka_conf_t *rc, const struct setting *s, char *why)
 {
 	for (; s->name != NULL; s++) {
-		if (s->value != NULL &&
-		    rd_kafka_conf_set(rc, s->name, s->value, why, WHY_SIZE) != RD_KAFKA_CONF_OK)
+		if (rd_kafka_conf_set(rc, s->name, s->value, why, WHY_SIZE) != RD_KAFKA_CONF_OK)
 			return false;
 	}
 	return true;
@@ -261,43 +257,34 @@ set_all(rd_kafka_conf_t *rc, const struct setting *s, char *why)
 
 /* OK, or logged: E_BUG for settings that the library does not take, E_UNAVAILABLE. */
 static enum err
-link_open(struct link *l, rd_kafka_type_t type)
+link_open(struct link *l, const struct setting *ours, const struct setting *given)
 {
-	const struct bus_conf *c = l->conf;
-	bool is_out = type == RD_KAFKA_PRODUCER;
-	const struct setting given[] = {
-		{ "bootstrap.servers", c->servers }, { "client.id", c->client },
-		{ is_out ? "compression.codec" : "group.id",
-		  !is_out ? c->group : c->compression != NULL ? c->compression : "lz4" },
-		{ NULL, NULL },
-	};
+	rd_kafka_type_t type = ours == OUT ? RD_KAFKA_PRODUCER : RD_KAFKA_CONSUMER;
 	rd_kafka_conf_t *rc = rd_kafka_conf_new();
 	char why[WHY_SIZE] = "";
-	bool set = set_all(rc, is_out ? OUT : IN, why) && set_all(rc, given, why);
+	bool set = set_all(rc, BOTH, why) && set_all(rc, ours, why) && set_all(rc, given, why);
 
 	rd_kafka_conf_set_events(rc, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_LOG |
-		RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_OFFSET_COMMIT);
+					     RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_REBALANCE |
+					     RD_KAFKA_EVENT_OFFSET_COMMIT);
 	l->rk = set ? rd_kafka_new(type, rc, why, sizeof(why)) : NULL;
 	if (l->rk == NULL) {
 		rd_kafka_conf_destroy(rc);
-		return log_fail(set ? E_UNAVAILABLE : E_BUG, EV("bus.open_failed"), KS("side", l->side),
-				KS("why", why));
+		return log_fail(set ? E_UNAVAILABLE : E_BUG, EV("bus.open_failed"),
+				KS("side", l->side), KS("why", why));
 	}
-	if (!is_out)
-		rd_kafka_poll_set_consumer(l->rk);
-	l->queue = is_out ? rd_kafka_queue_get_main(l->rk) : rd_kafka_queue_get_consumer(l->rk);
+	rd_kafka_poll_set_consumer(l->rk); /* has no effect on a producer */
+	l->queue =
+		ours == OUT ? rd_kafka_queue_get_main(l->rk) : rd_kafka_queue_get_consumer(l->rk);
 	rd_kafka_set_log_queue(l->rk, l->queue);
-	l->died = false;
 	return OK;
 }
 
 static void
-link_shut(struct link *l, int flags)
+link_shut(struct link *l)
 {
-	if (l->rk == NULL)
-		return;
 	rd_kafka_queue_destroy(l->queue);
-	rd_kafka_destroy_flags(l->rk, flags);
+	rd_kafka_destroy_flags(l->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 	l->rk = NULL;
 	l->died = false;
 }
@@ -311,7 +298,7 @@ link_ask(struct link *l, rd_kafka_topic_t *topic, int wait_ms)
 
 	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return code;
-	link_reached(l);
+	link_saw(l, true);
 	if (topic != NULL && md->topic_cnt == 1)
 		code = md->topics[0].err;
 	rd_kafka_metadata_destroy(md);
@@ -334,7 +321,15 @@ bus_out_open(const struct bus_conf *conf)
 static enum err
 out_ready(struct bus_out *o)
 {
-	return o->link.rk != NULL ? OK : link_open(&o->link, RD_KAFKA_PRODUCER);
+	const struct bus_conf *c = o->link.conf;
+	const struct setting given[] = {
+		{ "bootstrap.servers", c->servers },
+		{ "client.id", c->client },
+		{ "compression.codec", c->compression == NULL ? "lz4" : c->compression },
+		{ NULL, NULL },
+	};
+
+	return o->link.rk != NULL ? OK : link_open(&o->link, OUT, given);
 }
 
 static void
@@ -347,17 +342,19 @@ out_take_report(struct bus_out *o, const rd_kafka_message_t *m)
 	if (e == OK) {
 		assert(o->n_acked < BUS_MOST);
 		o->acked[o->n_acked++] = tag;
-		link_reached(&o->link);
+		link_saw(&o->link, true);
 	} else if (e == E_UNAVAILABLE) {
 		link_died(&o->link, m->err); /* or it was taken back, and is as good as dead */
 	} else if (o->refusal == OK) {
 		o->refusal = e;
 		o->refused = tag;
-		log_warn(EV("bus.message_refused"), KI("tag", tag), KS("why", rd_kafka_err2str(m->err)));
+		log_warn(EV("bus.message_refused"), KI("tag", tag),
+			 KS("why", rd_kafka_err2str(m->err)));
 	}
 }
 
-static void
+/* Take the next thing that the library has for us; false if there was nothing in time. */
+static bool
 out_poll(struct bus_out *o, int wait_ms)
 {
 	rd_kafka_event_t *ev = rd_kafka_queue_poll(o->link.queue, wait_ms);
@@ -369,6 +366,7 @@ out_poll(struct bus_out *o, int wait_ms)
 	}
 	link_take(&o->link, ev);
 	rd_kafka_event_destroy(ev);
+	return ev != NULL;
 }
 
 enum err
@@ -401,7 +399,8 @@ out_queue(struct bus_out *o, const struct bus_msg *m, int64_t tag)
 	code = rd_kafka_producev(o->link.rk, RD_KAFKA_V_TOPIC(m->topic),
 				 RD_KAFKA_V_KEY(m->key, m->key_len),
 				 RD_KAFKA_V_VALUE((void *)(uintptr_t)m->value, m->value_len),
-				 RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+				 RD_KAFKA_V_HEADERS(headers),
+				 RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
 				 RD_KAFKA_V_OPAQUE((void *)(intptr_t)tag), RD_KAFKA_V_END);
 	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
 		rd_kafka_headers_destroy(headers);
@@ -439,20 +438,11 @@ out_take_back(struct bus_out *o)
 		return;
 	o->link.died = true;
 	rd_kafka_purge(o->link.rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
-		       RD_KAFKA_PURGE_F_NON_BLOCKING);
-	while (o->waiting > 0 && left_ms(until) > 0)
-		out_poll(o, left_ms(until));
+					   RD_KAFKA_PURGE_F_NON_BLOCKING);
+	while (o->waiting > 0 && out_poll(o, left_ms(until)))
+		continue;
 	o->waiting = 0;
-	link_shut(&o->link, 0);
-}
-
-static void
-out_receipt(struct bus_out *o, struct bus_receipt *r)
-{
-	*r = (struct bus_receipt){ o->acked, o->n_acked, o->waiting, o->refused };
-	o->n_acked = 0;
-	o->refusal = OK;
-	o->refused = 0;
+	link_shut(&o->link);
 }
 
 enum err
@@ -461,23 +451,20 @@ bus_settle(struct bus_out *o, int wait_ms, struct bus_receipt *r)
 	int64_t until = from_now(wait_ms);
 	enum err e = OK;
 
-	while (o->waiting > 0 && o->refusal == OK && !o->link.died && left_ms(until) > 0)
-		out_poll(o, left_ms(until));
+	/* With nothing waiting, only the news is read. */
+	while (o->link.rk != NULL && o->refusal == OK && !o->link.died &&
+	       out_poll(o, o->waiting > 0 ? left_ms(until) : 0))
+		continue;
 	if (o->waiting > 0)
 		e = E_UNAVAILABLE;
 	if (o->link.died || o->refusal != OK) {
 		out_take_back(o);
 		e = o->refusal != OK ? o->refusal : E_BUSY;
 	}
-	out_receipt(o, r);
+	*r = (struct bus_receipt){ o->acked, o->n_acked, o->waiting, o->refused };
+	o->n_acked = 0;
+	o->refusal = OK;
 	return e;
-}
-
-void
-bus_drop(struct bus_out *o, struct bus_receipt *r)
-{
-	out_take_back(o);
-	out_receipt(o, r);
 }
 
 void
@@ -494,7 +481,8 @@ void
 bus_out_break(struct bus_out *o)
 {
 	if (out_ready(o) == OK)
-		rd_kafka_test_fatal_error(o->link.rk, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
+		rd_kafka_test_fatal_error(o->link.rk,
+					  RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
 					  "broken by a test");
 }
 
@@ -511,84 +499,82 @@ bus_in_open(const struct bus_conf *conf)
 	return in;
 }
 
+/* Our partitions are these from now on; NULL is none. */
+static void
+in_own(struct bus_in *in, const rd_kafka_topic_partition_list_t *ours)
+{
+	if (in->done != NULL)
+		rd_kafka_topic_partition_list_destroy(in->done);
+	in->done = ours == NULL ? NULL : rd_kafka_topic_partition_list_copy(ours);
+	in->turn++;
+}
+
+static void
+in_shut(struct bus_in *in)
+{
+	in_own(in, NULL);
+	rd_kafka_queue_destroy(in->answers);
+	link_shut(&in->link);
+}
+
+static rd_kafka_resp_err_t
+in_subscribe(struct bus_in *in)
+{
+	rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_resp_err_t code;
+
+	rd_kafka_topic_partition_list_add(topics, in->link.conf->topic, RD_KAFKA_PARTITION_UA);
+	code = rd_kafka_subscribe(in->link.rk, topics);
+	rd_kafka_topic_partition_list_destroy(topics);
+	return code;
+}
+
 static enum err
 in_ready(struct bus_in *in)
 {
-	rd_kafka_topic_partition_list_t *topics;
+	const struct bus_conf *c = in->link.conf;
+	const struct setting given[] = {
+		{ "bootstrap.servers", c->servers },
+		{ "client.id", c->client },
+		{ "group.id", c->group },
+		{ NULL, NULL },
+	};
 	rd_kafka_resp_err_t code;
 	enum err e;
 
 	if (in->link.rk != NULL)
 		return OK;
-	if ((e = link_open(&in->link, RD_KAFKA_CONSUMER)) != OK)
+	if ((e = link_open(&in->link, IN, given)) != OK)
 		return e;
 	in->answers = rd_kafka_queue_new(in->link.rk);
-	topics = rd_kafka_topic_partition_list_new(1);
-	rd_kafka_topic_partition_list_add(topics, in->link.conf->topic, RD_KAFKA_PARTITION_UA);
-	code = rd_kafka_subscribe(in->link.rk, topics);
-	rd_kafka_topic_partition_list_destroy(topics);
-	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return log_fail(E_BUG, EV("bus.subscribe_failed"), KS("why", rd_kafka_err2str(code)));
-	return OK;
+	if ((code = in_subscribe(in)) == RD_KAFKA_RESP_ERR_NO_ERROR)
+		return OK;
+	in_shut(in);
+	return log_fail(E_BUG, EV("bus.subscribe_failed"), KS("why", rd_kafka_err2str(code)));
 }
 
-/* Our partitions are these from now on; NULL is none. */
-static void
-in_own(struct bus_in *in, const rd_kafka_topic_partition_list_t *ours)
-{
-	if (in->done != NULL) {
-		rd_kafka_topic_partition_list_destroy(in->done);
-		rd_kafka_topic_partition_list_destroy(in->told);
-	}
-	in->done = ours == NULL ? NULL : rd_kafka_topic_partition_list_copy(ours);
-	in->told = ours == NULL ? NULL : rd_kafka_topic_partition_list_copy(ours);
-	in->turn++;
-}
-
-/* Wait for the answer to the commit asked last; older ones no longer matter. */
+/* Tell the group what is done and wait for its answer; older ones no longer matter. */
 static enum err
-in_answer(struct bus_in *in, int wait_ms)
+in_tell(struct bus_in *in, int wait_ms)
 {
 	int64_t until = from_now(wait_ms);
 	rd_kafka_resp_err_t code;
 	rd_kafka_event_t *ev;
-	bool is_ours;
+	bool is_ours = false;
 
-	while ((ev = rd_kafka_queue_poll(in->answers, left_ms(until))) != NULL) {
-		code = rd_kafka_event_error(ev);
+	code = rd_kafka_commit_queue(in->link.rk, in->done, in->answers, NULL, (void *)++in->asked);
+	while (code == RD_KAFKA_RESP_ERR_NO_ERROR && !is_ours) {
+		if ((ev = rd_kafka_queue_poll(in->answers, left_ms(until))) == NULL)
+			return E_UNAVAILABLE;
 		is_ours = (intptr_t)rd_kafka_event_opaque(ev) == in->asked;
+		code = is_ours ? rd_kafka_event_error(ev) : code;
 		rd_kafka_event_destroy(ev);
-		if (!is_ours)
-			continue;
-		if (verdict_on(code) == E_UNAVAILABLE)
-			link_complain(&in->link, "COMMIT", rd_kafka_err2str(code));
-		return verdict_on(code);
 	}
-	return E_UNAVAILABLE;
-}
-
-/* Tell the group what is done and it does not know. */
-static enum err
-in_tell(struct bus_in *in, int wait_ms)
-{
-	rd_kafka_topic_partition_list_t *news = rd_kafka_topic_partition_list_new(8);
-	enum err e = OK;
-
-	for (int i = 0; i < in->done->cnt; i++) {
-		const rd_kafka_topic_partition_t *p = &in->done->elems[i];
-
-		if (p->offset > in->told->elems[i].offset)
-			rd_kafka_topic_partition_list_add(news, p->topic, p->partition)->offset = p->offset;
-	}
-	if (news->cnt > 0) {
-		e = verdict_on(rd_kafka_commit_queue(in->link.rk, news, in->answers, NULL,
-						     (void *)++in->asked));
-		e = e == OK ? in_answer(in, wait_ms) : e;
-	}
-	for (int i = 0; e == OK && i < in->done->cnt; i++)
-		in->told->elems[i].offset = in->done->elems[i].offset;
-	rd_kafka_topic_partition_list_destroy(news);
-	return e;
+	if (verdict_on(code) == E_UNAVAILABLE)
+		link_complain(&in->link, "COMMIT", rd_kafka_err2str(code));
+	if (is_ours && code == RD_KAFKA_RESP_ERR_NO_ERROR)
+		link_saw(&in->link, true);
+	return verdict_on(code);
 }
 
 /* The partitions come, or go: then the group hears what is done before another has them. */
@@ -603,9 +589,10 @@ in_rebalance(struct bus_in *in, rd_kafka_event_t *ev)
 		log_warn(EV("bus.done_not_told"), KI("partitions", in->done->cnt));
 	in_own(in, came ? list : NULL);
 	rd_kafka_assign(in->link.rk, came ? list : NULL);
-	log_info(EV(came ? "bus.partitions_came" : "bus.partitions_went"), KI("n", list->cnt));
 	if (came)
-		link_reached(&in->link);
+		link_saw(&in->link, true);
+	log_info(EV(came ? "bus.partitions_came" : "bus.partitions_went"),
+		 KI("n", list == NULL ? 0 : list->cnt));
 }
 
 static const struct bus_header *
@@ -663,44 +650,32 @@ in_poll(struct bus_in *in, struct hearing *h, int wait_ms)
 	} else if (rd_kafka_event_type(ev) == RD_KAFKA_EVENT_FETCH) {
 		while (h->msg != NULL && (m = rd_kafka_event_message_next(ev)) != NULL)
 			copy_message(h->a, m, &h->msg[h->n++]);
-		link_reached(&in->link);
 	}
 	link_take(&in->link, ev);
 	rd_kafka_event_destroy(ev);
 	return true;
 }
 
-static void
-in_shut(struct bus_in *in, int flags)
-{
-	if (in->link.rk == NULL)
-		return;
-	in_own(in, NULL);
-	rd_kafka_queue_destroy(in->answers);
-	link_shut(&in->link, flags);
-}
-
 enum err
 bus_hear(struct bus_in *in, struct arena *a, int most, int wait_ms, struct bus_batch *heard_r)
 {
 	struct hearing h = { a, arena_get(a, (size_t)most * sizeof(*h.msg)), 0 };
-	int64_t until = from_now(wait_ms);
-	int64_t turn_to_ask;
+	int64_t until = from_now(wait_ms), silence;
 	enum err e;
 
 	*heard_r = (struct bus_batch){ 0 };
 	if ((e = in_ready(in)) != OK)
 		return e;
 	/* Silence may be an outage: then half the time goes into asking. */
-	turn_to_ask = in->link.kafka == REACHED ? until : from_now(wait_ms / 2);
-	while (h.n < most && !in->link.died && in_poll(in, &h, h.n > 0 ? 0 : left_ms(turn_to_ask)))
+	silence = in->link.is_there ? until : from_now(wait_ms / 2);
+	while (h.n < most && !in->link.died && in_poll(in, &h, h.n > 0 ? 0 : left_ms(silence)))
 		continue;
 	if (in->link.died) {
-		in_shut(in, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+		in_shut(in);
 		return E_UNAVAILABLE;
 	}
 	*heard_r = (struct bus_batch){ h.msg, h.n, in->turn };
-	if (h.n == 0 && in->link.kafka != REACHED)
+	if (h.n == 0 && !in->link.is_there)
 		e = verdict_on(link_ask(&in->link, NULL, left_ms(until)));
 	return e;
 }
@@ -728,13 +703,12 @@ bus_done(struct bus_in *in, const struct bus_batch *b, int wait_ms)
 static void
 in_recall(struct bus_in *in, int wait_ms)
 {
-	rd_kafka_topic_partition_list_t *known = rd_kafka_topic_partition_list_copy(in->told);
+	rd_kafka_topic_partition_list_t *known = rd_kafka_topic_partition_list_copy(in->done);
+	rd_kafka_resp_err_t code = rd_kafka_committed(in->link.rk, known, wait_ms);
 
-	if (rd_kafka_committed(in->link.rk, known, wait_ms) == RD_KAFKA_RESP_ERR_NO_ERROR) {
-		for (int i = 0; i < known->cnt; i++) {
-			if (in->done->elems[i].offset < 0)
-				in->done->elems[i].offset = in->told->elems[i].offset = known->elems[i].offset;
-		}
+	for (int i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && i < known->cnt; i++) {
+		if (in->done->elems[i].offset < 0)
+			in->done->elems[i].offset = known->elems[i].offset;
 	}
 	rd_kafka_topic_partition_list_destroy(known);
 }
@@ -742,24 +716,23 @@ in_recall(struct bus_in *in, int wait_ms)
 const struct bus_lag *
 bus_lag(struct bus_in *in, struct arena *a, int wait_ms, int *n_r)
 {
-	int n = in->done == NULL ? 0 : in->done->cnt;
+	int n = *n_r = in->done == NULL ? 0 : in->done->cnt;
 	struct bus_lag *lags = arena_get(a, (size_t)n * sizeof(*lags));
-	bool recall = false;
+	int64_t low, high;
 
-	for (int i = 0; i < n; i++)
-		recall = recall || in->done->elems[i].offset < 0;
-	if (recall)
-		in_recall(in, wait_ms);
 	for (int i = 0; i < n; i++) {
 		const rd_kafka_topic_partition_t *p = &in->done->elems[i];
-		int64_t low = -1, high = -1;
 
+		if (p->offset < 0 && wait_ms > 0) {
+			in_recall(in, wait_ms);
+			wait_ms = 0; /* once is enough */
+		}
+		low = high = -1;
 		rd_kafka_get_watermark_offsets(in->link.rk, p->topic, p->partition, &low, &high);
 		lags[i] = (struct bus_lag){ arena_text(a, p->topic), p->partition, -1 };
 		if (high >= 0)
 			lags[i].lag = high - (p->offset >= 0 ? p->offset : low);
 	}
-	*n_r = n;
 	return lags;
 }
 
@@ -776,7 +749,7 @@ bus_in_close(struct bus_in **in)
 		rd_kafka_error_destroy(rd_kafka_consumer_close_queue(i->link.rk, i->link.queue));
 		while (!rd_kafka_consumer_closed(i->link.rk) && left_ms(until) > 0)
 			in_poll(i, &h, 10);
-		in_shut(i, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+		in_shut(i);
 	}
 	free(i);
 	*in = NULL;

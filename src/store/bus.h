@@ -37,7 +37,7 @@ struct bus_conf {
 
 struct bus_header {
 	const char *name;
-	const char *value; /* bytes; NULL is null */
+	const char *value; /* any bytes; NULL is null */
 	size_t len;
 };
 
@@ -47,7 +47,7 @@ struct bus_header {
 /* Texts that were heard end in NUL besides; texts to be said need not. */
 struct bus_msg {
 	const char *topic;
-	const char *key;   /* NULL is none: any partition */
+	const char *key; /* NULL is none: any partition */
 	size_t key_len;
 	const char *value; /* NULL is a tombstone */
 	size_t value_len;
@@ -67,7 +67,7 @@ enum {
 struct bus_receipt {
 	const int64_t *acked; /* tags that Kafka has, since the last receipt; kept until the next */
 	int n_acked;
-	int waiting;	 /* E_UNAVAILABLE: how many are still on their way */
+	int waiting;	 /* how many are still on their way */
 	int64_t refused; /* E_TOO_LARGE, E_INVALID, E_FORBIDDEN, E_NOT_FOUND: the first tag of the
 			  * batch that Kafka refused; alone, it shows whether it is the one */
 };
@@ -76,8 +76,9 @@ struct bus_receipt {
  * Java. Never NULL; connects at first use. `conf` and its texts are kept by reference. */
 struct bus_out *bus_out_open(const struct bus_conf *conf);
 
-/* Ask Kafka about the topic, waiting at most wait_ms, so that the first message does not have
- * to; tells whether Kafka is there, too. OK, E_NOT_FOUND (no such topic), E_UNAVAILABLE. */
+/* Ask Kafka about the topic, waiting at most wait_ms; without it the first message of a client
+ * may wait a second. OK, E_NOT_FOUND (no such topic), E_INVALID (no name for one),
+ * E_UNAVAILABLE: so it tells whether Kafka is there, too. */
 enum err bus_warm(struct bus_out *o, const char *topic, int wait_ms) MUST_CHECK;
 
 /* Queue one message, copied whole, known by the caller's `tag`; never waits. OK means queued
@@ -88,19 +89,17 @@ enum err bus_say(struct bus_out *o, const struct bus_msg *m, int64_t tag) MUST_C
 
 /* Wait, at most wait_ms, for a report on every queued message; *r tells which Kafka has,
  * however the call ends:
- * OK             all of them; nothing is queued.
+ * OK             all of them; nothing is queued. Call it now and then when idle, too: it
+ *                reads the library's news.
  * E_UNAVAILABLE  some are still waiting. They keep their places and go out once Kafka is
- *                back: settle again, saying nothing more, or bus_drop.
+ *                back: settle again, and do not say them again.
  * E_BUSY         the client died and was replaced; say again what was not acknowledged.
  * E_TOO_LARGE, E_INVALID, E_FORBIDDEN, E_NOT_FOUND: Kafka refused r->refused for good. All
  *                that were not acknowledged were taken back; nothing is queued. */
 enum err bus_settle(struct bus_out *o, int wait_ms, struct bus_receipt *r) MUST_CHECK;
 
-/* Take back all that waits (another has taken over the work). Kafka may have some of it
- * all the same. *r as above. */
-void bus_drop(struct bus_out *o, struct bus_receipt *r);
-
-/* Take back, free, and clear the caller's pointer. */
+/* Take back what waits (Kafka may have some of it all the same), free, and clear the caller's
+ * pointer. Whoever loses the right to say closes, and opens anew when it is regained. */
 void bus_out_close(struct bus_out **o);
 
 /* For tests: let the client die of a fatal error. */

@@ -256,7 +256,6 @@ http_send(struct req *rq, const char *answer, size_t len)
 {
 	if (FCGX_PutStr(answer, (int)len, rq->fcgi.out) < 0)
 		log_info(EV("request.client_gone"));
-	rq->sent = len;
 	FCGX_Finish_r(&rq->fcgi);
 }
 

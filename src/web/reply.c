@@ -177,9 +177,15 @@ log_done(const struct req *rq)
 static enum err
 send_off(struct req *rq, struct buf *b, const char *body, size_t len)
 {
+	if (rq->status != 204 && rq->status != 304) {
+		buf_lit(b, "Content-Length: ");
+		buf_int(b, (int64_t)len);
+		buf_lit(b, "\r\n");
+	}
 	buf_lit(b, "\r\n");
 	if (strcmp(rq->head.method, "HEAD") != 0)
 		buf_put(b, body, len);
+	rq->sent = b->len;
 	log_done(rq); /* the method's text dies with the request */
 	http_send(rq, b->text, b->len);
 	return OK;

@@ -5,7 +5,7 @@
 
 USHER_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 USHER_VAR=$(realpath -m "${USHER_VAR:-$USHER_ROOT/var}")
-USHER_PORT=${USHER_PORT:-8080}
+USHER_PORT=${USHER_PORT:-$(cat "$USHER_VAR/port" 2>/dev/null || echo 8080)} # kept for the next time
 USHER_BUILD=${USHER_BUILD:-$USHER_ROOT/var/build}
 USHER_BIN=${USHER_BIN:-$USHER_BUILD} # elsewhere: programs that are there already, nothing is built
 USHER_RUN=$USHER_VAR/run # sockets and pid files
@@ -35,6 +35,7 @@ instance_dirs() {
 	mkdir -p "$USHER_VAR"/{log,mail,redis,kafka}
 	chmod 0711 "$USHER_VAR" # PostgreSQL's user passes through
 	chmod 0700 "$USHER_VAR"/{log,mail,redis,kafka}
+	echo "$USHER_PORT" >"$USHER_VAR/port"
 	[[ -O $USHER_RUN/boot && $(<"$USHER_RUN/boot") == "$boot" ]] && return
 	# none yet, or of an earlier boot: its pids are other people's now
 	rm -rf "$USHER_RUN"

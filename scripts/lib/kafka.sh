@@ -127,7 +127,8 @@ kafka_topics() {
 kafka_start() { "kafka_start_$(kafka_kind)"; }
 
 kafka_start_real() {
-	port_free "$KAFKA_PORT" && port_free "$KAFKA_CONTROLLER_PORT"
+	port_free "$KAFKA_PORT"
+	port_free "$KAFKA_CONTROLLER_PORT"
 	kafka_conf
 	kafka_format
 	daemon kafka "$USHER_VAR/log/kafka.log" \

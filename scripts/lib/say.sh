@@ -21,7 +21,7 @@ explain() {
 	for log; do
 		if [[ -s $log ]]; then
 			printf -- '--- the end of %s\n' "$log"
-			tail -n 15 "$log" | cut -c1-300
+			grep -vE '^\s+(at|\.\.\.) ' "$log" | tail -n 15 | cut -c1-300 # no Java stacks
 		fi
 	done
 }

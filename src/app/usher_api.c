@@ -69,7 +69,7 @@ keep_memory_private(const struct settings *s)
 static bool
 open_stores(struct ctx *c, const struct db_conf *conf)
 {
-	c->kv = kv_open(c->conf->redis_url, REDIS_WAIT_MS);
+	c->kv = kv_open(c->conf->redis_url, REDIS_WAIT_MS, c->conf->slow_ms * 1000);
 	c->db = db_open(conf);
 	return db_ready(c->db) != E_BUG;
 }

@@ -69,7 +69,7 @@ open_stores(struct tool *t)
 	t->db = (struct db_conf){ .url = t->s.database_url, .program = "usherctl",
 				  .sets = ALL_STATEMENTS, .log_sql = t->s.log_sql };
 	t->c = (struct ctx){ .arena = t->arena, .conf = &t->s, .role = ROLE_ADMIN, .request_id = id,
-			     .db = db_open(&t->db), .kv = kv_open(t->s.redis_url, 1000) };
+			     .db = db_open(&t->db), .kv = kv_open(t->s.redis_url, 1000, 0) };
 }
 
 static void

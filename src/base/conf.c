@@ -124,6 +124,8 @@ conf_load(struct arena *a, const struct shape *s, unsigned need, const char *fil
 			*why_r = conf_complaint(a, f, value);
 			return E_INVALID;
 		}
+		if (f->secret && *from == FROM_ENVIRONMENT)
+			explicit_bzero((char *)(uintptr_t)value, strlen(value)); /* and out of /proc */
 	}
 	return OK;
 }

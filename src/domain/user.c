@@ -293,15 +293,30 @@ taken_or(struct ctx *c, enum err e)
 	return e;
 }
 
+/* The setting may ask for more characters than the row does. */
+static enum err
+check_password(struct ctx *c, const char *password)
+{
+	struct field *row = arena_get(c->arena, sizeof(*row));
+
+	*row = *field_find(&USER, IN_CREATE, "password");
+	row->min = c->conf->password_min;
+	if ((int64_t)text_count(password) < row->min) {
+		fault_add(&c->faults, "body", "password", MSG_PASSWORD_SHORT, row);
+		return E_INVALID;
+	}
+	if (passwd_is_common(password))
+		return refuse(c, E_INVALID, "password", MSG_PASSWORD_COMMON);
+	return OK;
+}
+
 static enum err
 insert(struct ctx *c, int statement, const struct user *in, struct user *out_r)
 {
 	const char *hash;
 	enum err e;
 
-	if (passwd_is_common(in->password))
-		return refuse(c, E_INVALID, "password", MSG_PASSWORD_COMMON);
-	if ((e = passwd_hash(c->arena, in->password, &hash)) != OK)
+	if ((e = check_password(c, in->password)) != OK || (e = passwd_hash(c->arena, in->password, &hash)) != OK)
 		return e;
 	e = db_one(c->db, c->arena, &SQL[statement],
 		   ARGS(EVENT_ARGS(c), fields_json(c, in, IN_ROW), hash), &USER,
@@ -382,6 +397,12 @@ unless_done(struct ctx *c, int64_t id, enum err e)
 		return e;
 	log_info(EV("request.repeated"), KI("user", id));
 	return OK;
+}
+
+enum err
+user_was_deleted_here(struct ctx *c, int64_t id, enum err otherwise)
+{
+	return unless_done(c, id, otherwise);
 }
 
 enum err

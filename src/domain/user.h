@@ -137,6 +137,10 @@ enum err user_change(struct ctx *c, int64_t id, const struct user *in, int64_t i
 /* The user is gone, with activities and sessions. E_NOT_FOUND, E_STALE. */
 enum err user_delete(struct ctx *c, int64_t id, int64_t if_version) MUST_CHECK;
 
+/* nginx repeats a DELETE whose connection broke, and a user who deleted itself has no session
+ * any more: OK where this very request did it, else `otherwise`. */
+enum err user_was_deleted_here(struct ctx *c, int64_t id, enum err otherwise) MUST_CHECK;
+
 /* One page of the list as a JSON array. */
 struct user_list {
 	int64_t skip, limit;

@@ -226,7 +226,7 @@ link_log(struct link *l, rd_kafka_event_t *ev)
 		link_complain(l, facility, text);
 }
 
-/* What both kinds of client hear; `ev` may be NULL. */
+/* What both kinds of client hear. */
 static void
 link_take(struct link *l, rd_kafka_event_t *ev)
 {
@@ -360,13 +360,15 @@ out_poll(struct bus_out *o, int wait_ms)
 	rd_kafka_event_t *ev = rd_kafka_queue_poll(o->link.queue, wait_ms);
 	const rd_kafka_message_t *m;
 
+	if (ev == NULL)
+		return false;
 	if (rd_kafka_event_type(ev) == RD_KAFKA_EVENT_DR) {
 		while ((m = rd_kafka_event_message_next(ev)) != NULL)
 			out_take_report(o, m);
 	}
 	link_take(&o->link, ev);
 	rd_kafka_event_destroy(ev);
-	return ev != NULL;
+	return true;
 }
 
 enum err

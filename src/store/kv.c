@@ -37,6 +37,7 @@ struct address {
 struct kv {
 	struct address to;
 	int wait_ms;
+	int64_t slow_us;
 	redisContext *c;
 	char sha[41]; /* the put script, as Redis knows it on this connection */
 	int owed;     /* answers to puts that nobody waits for */
@@ -138,12 +139,13 @@ kv_url_is_good(const char *url)
  */
 
 struct kv *
-kv_open(const char *url, int wait_ms)
+kv_open(const char *url, int wait_ms, int64_t slow_us)
 {
 	struct kv *kv = must_alloc(sizeof(*kv));
 
 	memset(kv, 0, sizeof(*kv));
 	kv->wait_ms = wait_ms;
+	kv->slow_us = slow_us;
 	if (!parse_url(&kv->to, url))
 		abort(); /* the settings were checked by kv_url_is_good */
 	return kv;
@@ -341,11 +343,9 @@ worth_another(const struct kv *kv)
 	       (kv->c->err == REDIS_ERR_IO && errno != EAGAIN && errno != EWOULDBLOCK);
 }
 
-void
-kv_hear(struct kv *kv)
+static void
+hear(struct kv *kv)
 {
-	if (kv->asked == 0)
-		return;
 	for (int try = 0; try < 2 && connected(kv); try++) {
 		bool again;
 
@@ -357,6 +357,20 @@ kv_hear(struct kv *kv)
 		else
 			back_off(kv, kv->c->errstr);
 	}
+}
+
+void
+kv_hear(struct kv *kv)
+{
+	int64_t from, took;
+
+	if (kv->asked == 0)
+		return;
+	from = clock_read_us();
+	hear(kv);
+	took = clock_read_us() - from;
+	if (kv->slow_us > 0 && took > kv->slow_us)
+		log_warn(EV("redis.was_slow"), KI("keys", kv->asked), KMS("ms", took));
 }
 
 const char *

@@ -21,8 +21,9 @@ struct kv;
 /* Is `url` one we understand: redis://[user:pw@]host:port/db, redis://host or unix://path? */
 bool kv_url_is_good(const char *url);
 
-/* The handle; connects at first use. Never NULL. `url` is kept. A wait is at most wait_ms. */
-struct kv *kv_open(const char *url, int wait_ms);
+/* The handle; connects at first use. Never NULL. `url` is kept. A wait is at most wait_ms; a
+ * round trip of a turn slower than slow_us is logged (0: none). */
+struct kv *kv_open(const char *url, int wait_ms, int64_t slow_us);
 void kv_close(struct kv **kv);
 
 /* Can Redis be reached now? Asks it. */

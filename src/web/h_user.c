@@ -95,6 +95,14 @@ put_user(struct req *rq)
 }
 
 enum err
+delete_user_again(struct req *rq)
+{
+	enum err e = user_was_deleted_here(&rq->ctx, rq->id, E_BAD_TOKEN);
+
+	return e != OK ? e : reply_nothing(rq);
+}
+
+enum err
 delete_user(struct req *rq)
 {
 	int64_t version;

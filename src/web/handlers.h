@@ -16,6 +16,7 @@ enum err post_user(struct req *rq);
 enum err patch_user(struct req *rq);
 enum err put_user(struct req *rq);
 enum err delete_user(struct req *rq);
+enum err delete_user_again(struct req *rq); /* the session is over: by this request? */
 
 /* h_auth.c */
 enum err post_login(struct req *rq);

@@ -254,8 +254,10 @@ http_read(struct req *rq, int fd)
 void
 http_send(struct req *rq, const char *answer, size_t len)
 {
-	if (FCGX_PutStr(answer, (int)len, rq->fcgi.out) < 0)
-		log_info(EV("request.client_gone"));
+	FCGX_PutStr(answer, (int)len, rq->fcgi.out);
+	/* What the change has committed is done; but who looks for the answer finds this. */
+	if (FCGX_FClose(rq->fcgi.err) != 0 || FCGX_FClose(rq->fcgi.out) != 0)
+		log_info(EV("request.client_gone"), KS("request_id", rq->ctx.request_id));
 	FCGX_Finish_r(&rq->fcgi);
 }
 

@@ -320,6 +320,18 @@ answer(struct req *rq, enum err e)
 	rq->stage = ANSWERED;
 }
 
+/* A session that is over may have been ended by this very request, sent twice by nginx. */
+static void
+answer_ended(struct req *rq)
+{
+	bool own = rq->route->serve == delete_user && rq->id == rq->ctx.actor;
+	enum err e = own ? delete_user_again(rq) : E_BAD_TOKEN;
+
+	if (e != OK)
+		answer(rq, e);
+	rq->stage = ANSWERED;
+}
+
 /* The session is known: refuse, or find out what else is missing. */
 static void
 pass_gate(struct req *rq)
@@ -347,7 +359,7 @@ hear_session(struct req *rq)
 		pass_gate(rq);
 		break;
 	case HEARD_GONE:
-		answer(rq, E_BAD_TOKEN);
+		answer_ended(rq);
 		break;
 	case MISSED:
 		rq->stage = NO_SESSION;
@@ -407,7 +419,7 @@ take_loaded(struct req *rq, const struct session *rows, int found)
 		use_loaded_user(rq, &rows[i]);
 		return;
 	}
-	answer(rq, E_BAD_TOKEN); /* ended, or never was */
+	answer_ended(rq);
 }
 
 static void

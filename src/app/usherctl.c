@@ -251,6 +251,17 @@ run_config(struct tool *t)
 }
 
 static int
+run_errors(struct tool *t)
+{
+	(void)t;
+	puts("| code | status | what it says |\n|---|---|---|");
+	for (enum err e = OK + 1; e < ERR_COUNT; e++)
+		printf("| `%s` | %d | %s · %s |\n", err_row(e)->code, err_row(e)->http,
+		       err_row(e)->en, err_row(e)->ko);
+	return DONE;
+}
+
+static int
 run_cache_flush(struct tool *t)
 {
 	int64_t n;
@@ -279,6 +290,7 @@ static const struct command COMMANDS[] = {
 	{ "admin create", "--email E [--name N] --password-stdin",
 	  "make an admin, or make an existing user one", NEED_DATABASE, run_admin_create },
 	{ "config", "[--markdown]", "all settings and where each comes from; or their manual", 0, run_config },
+	{ "errors", "", "all codes that an answer may bear, as a table", 0, run_errors },
 	{ "cache flush", "", "drop all cached users from Redis", NEED_DATABASE, run_cache_flush },
 	{ "version", "", "the version", 0, run_version },
 };

@@ -24,8 +24,8 @@
 #include "settings.h"
 #include "token.h"
 
+#include "gate.h"
 #include "reply.h"
-#include "route.h"
 #include "turn.h"
 
 enum { REDIS_WAIT_MS = 100 };
@@ -96,7 +96,7 @@ main(int argc, char **argv)
 	if (token_init(&s) == OK && passwd_init((int)s.bcrypt_cost, s.password_denylist_file) == OK &&
 	    open_stores(&c, &db)) {
 		http_init();
-		status = turn_run(STDIN_FILENO, batch_size(), &c, route_turn);
+		status = turn_run(STDIN_FILENO, batch_size(), &c, gate_turn);
 	}
 	log_flush();
 	kv_close(&c.kv);

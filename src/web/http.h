@@ -16,7 +16,10 @@
 
 #include "ctx.h"
 
-enum { BODY_MOST = 256 * 1024 };
+enum {
+	BODY_MOST = 256 * 1024,
+	BATCH_MOST = 64, /* requests in one turn */
+};
 
 /* What nginx says of the request; "" for what it does not. */
 struct head {
@@ -38,7 +41,7 @@ struct req {
 	size_t body_len;
 	int64_t started_us;
 
-	/* what the gate has found out; see route.c */
+	/* what the gate has found out; see gate.c */
 	const struct route *route;
 	unsigned stage;
 	enum err refused;

@@ -1,9 +1,8 @@
 /*
- * route: the route table and the gate in front of it.
+ * route: the route table.
  *
  * Policy is in the row: who may, what the row wants from Redis, what it carries. The gate
- * reads it; handlers never ask again. A request has two halves, ask and serve, and between
- * them stands the one round trip to Redis that all requests of the turn share.
+ * reads it; handlers never ask again.
  */
 #ifndef ROUTE_H
 #define ROUTE_H
@@ -12,12 +11,6 @@
 #include "user.h"
 
 enum who { ANYONE, A_USER, SELF, AN_ADMIN };
-static inline const char *
-who_text(enum who w)
-{
-	static const char *const WORDS[] = { "anyone", "any user", "self, admin", "admin" };
-	return WORDS[w];
-}
 
 enum asks {
 	ASK_NOTHING,
@@ -38,8 +31,12 @@ struct route {
 extern const struct route ROUTES[];
 extern const int ROUTE_COUNT;
 
-/* Serve the requests of a turn: every one is answered when it returns. */
-void route_turn(struct req *const *rq, int n);
+/* Set the request's row and the number in its path. E_NO_ROUTE, or E_METHOD where the path
+ * has other methods. */
+enum err route_find(struct req *rq) MUST_CHECK;
+
+/* Does the path bear a user's number? */
+bool route_names_id(const struct route *r);
 
 /* The row's number, for counters. */
 int route_index(const struct route *r);

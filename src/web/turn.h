@@ -10,8 +10,6 @@
 
 #include "http.h"
 
-enum { BATCH_MOST = 64 };
-
 /* Serve from the listening socket `fd` until service_stopping; then accept what is queued,
  * serve what is parked until nginx lets go, and return. `serve` must answer all `n` requests
  * with http_send. `batch`: requests a turn at most, 1 to BATCH_MOST; with 1 a connection is

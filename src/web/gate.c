@@ -1,0 +1,377 @@
+/*
+ * gate: who gets in, and the order of a turn.
+ *
+ * All requests of a turn are admitted (path, method, signature) and ask; Redis is heard
+ * once; whoever is refused or whose page was heard is answered; missing sessions are
+ * loaded in one statement, missing pages in another; what is left, mostly writes, is
+ * served one by one. Each is answered once and at once.
+ */
+#include "gate.h"
+
+#include <assert.h>
+#include <string.h>
+#include <strings.h>
+
+#include "doc.h"
+#include "log.h"
+
+#include "session.h"
+#include "token.h"
+
+#include "handlers.h"
+#include "query.h"
+#include "reply.h"
+#include "route.h"
+
+/* How far a request has come in its turn. */
+enum stage { ADMITTED, NO_SESSION, AWAITS_PAGE, READY, ANSWERED };
+
+/*
+ * The first half: admit and ask
+ */
+
+static enum err
+identify(struct req *rq)
+{
+	struct claims claims;
+	const char *token;
+	enum err e;
+
+	if (rq->route->who == ANYONE)
+		return OK;
+	if ((e = token_bearer(rq->head.authorization, &token)) != OK ||
+	    (e = token_read(token, &claims)) != OK)
+		return e;
+	rq->ctx.actor = claims.user_id;
+	rq->ctx.session = claims.session;
+	return OK;
+}
+
+static void
+ask(struct req *rq)
+{
+	if (rq->route->who == ANYONE)
+		return;
+	rq->session_slot = session_ask(&rq->ctx, rq->ctx.session);
+	if (rq->route->asks == ASK_PAGE && !route_names_id(rq->route))
+		rq->id = rq->ctx.actor;
+	if (rq->route->asks == ASK_PAGE && rq->id > 0)
+		rq->page_slot = user_ask(&rq->ctx, rq->id);
+}
+
+static bool
+is_preflight(const struct req *rq)
+{
+	return strcmp(rq->head.method, "OPTIONS") == 0;
+}
+
+static void
+answer_preflight(struct req *rq)
+{
+	const char *methods = route_allowed(rq->arena, rq->head.path);
+
+	if (methods == NULL)
+		reply_problem(rq, E_NO_ROUTE);
+	else
+		reply_preflight(rq, methods);
+	rq->stage = ANSWERED;
+}
+
+static void
+admit(struct req *rq)
+{
+	enum err e = rq->head.broken;
+
+	rq->route = NULL;
+	rq->id = 0;
+	rq->session_slot = rq->page_slot = -1;
+	rq->page = NULL;
+	rq->in = rq->query = NULL;
+	rq->stage = ADMITTED;
+	if (e == OK && is_preflight(rq)) {
+		answer_preflight(rq);
+		return;
+	}
+	if (e == OK)
+		e = route_find(rq);
+	if (e == OK)
+		e = identify(rq);
+	if (e == OK)
+		ask(rq);
+	rq->refused = e;
+}
+
+/*
+ * The second half: who are you, may you, what do you carry
+ */
+
+static void
+take_session(struct req *rq, const struct session *s)
+{
+	/* a token whose user is not its session's can't come from us */
+	if (s->user.id != rq->ctx.actor)
+		rq->refused = E_BAD_TOKEN;
+	rq->ctx.role = strcmp(s->user.role, "admin") == 0 ? ROLE_ADMIN : ROLE_USER;
+}
+
+static enum err
+may(const struct req *rq)
+{
+	bool admin = rq->ctx.role == ROLE_ADMIN;
+
+	switch (rq->route->who) {
+	case SELF:
+		return admin || rq->id == rq->ctx.actor ? OK : E_FORBIDDEN;
+	case AN_ADMIN:
+		return admin ? OK : E_FORBIDDEN;
+	default:
+		return OK;
+	}
+}
+
+static bool
+is_json(const char *type)
+{
+	static const char *const TYPES[] = { "application/json", "application/merge-patch+json" };
+
+	for (size_t i = 0; i < NELEM(TYPES); i++) {
+		size_t len = strlen(TYPES[i]);
+
+		if (strncasecmp(type, TYPES[i], len) == 0 && strchr("; \t", type[len]) != NULL)
+			return true;
+	}
+	return *type == '\0'; /* unsaid: its form will tell */
+}
+
+static enum err
+unpack(struct req *rq)
+{
+	const struct route *r = rq->route;
+	struct faults *faults = &rq->ctx.faults;
+	enum err e;
+
+	if (route_names_id(r) && rq->id == 0)
+		fault_add(faults, "path", "id", MSG_INT_TEXT, NULL);
+	if (r->query != NULL)
+		rq->query = arena_get(rq->arena, r->query->size);
+	e = query_read(rq->arena, r->query, rq->head.query, rq->query, faults);
+	if (r->carries == NULL)
+		return e;
+	if (!is_json(rq->head.content_type))
+		return E_MEDIA_TYPE;
+	rq->in = arena_get(rq->arena, r->carries->size);
+	return doc_read(rq->arena, r->carries, r->use, rq->body, rq->body_len, rq->in, faults);
+}
+
+static enum err
+gate(struct req *rq)
+{
+	enum err e;
+
+	/* Another's number that is no number is nobody's, so the path is looked at first. */
+	if (route_names_id(rq->route) && rq->id == 0)
+		return unpack(rq);
+	if ((e = may(rq)) != OK)
+		return e;
+	return unpack(rq);
+}
+
+static void
+answer(struct req *rq, enum err e)
+{
+	struct log_scope scope = { rq->ctx.request_id, rq->ctx.traceparent,
+				   rq->route == NULL ? NULL : rq->route->path, rq->ctx.actor };
+
+	log_in(&scope);
+	if (e == OK)
+		e = rq->route->serve(rq);
+	if (e != OK)
+		reply_problem(rq, e);
+	assert(rq->status != 0);
+	rq->stage = ANSWERED;
+}
+
+/* A session that is over may have been ended by this very request, sent twice by nginx. */
+static void
+answer_ended(struct req *rq)
+{
+	bool own = rq->route->serve == delete_user && rq->id == rq->ctx.actor;
+	enum err e = own ? delete_user_again(rq) : E_BAD_TOKEN;
+
+	if (e != OK)
+		answer(rq, e);
+	rq->stage = ANSWERED;
+}
+
+/* The session is known: refuse, or find out what else is missing. */
+static void
+pass_gate(struct req *rq)
+{
+	if (rq->refused == OK)
+		rq->refused = gate(rq);
+	if (rq->refused != OK)
+		answer(rq, rq->refused);
+	else
+		rq->stage = rq->route->asks == ASK_PAGE ? AWAITS_PAGE : READY;
+}
+
+static void
+hear_session(struct req *rq)
+{
+	struct session s;
+
+	if (rq->refused != OK || rq->route->who == ANYONE) {
+		pass_gate(rq);
+		return;
+	}
+	switch (session_heard(&rq->ctx, rq->session_slot, rq->ctx.session, &s)) {
+	case HEARD:
+		take_session(rq, &s);
+		pass_gate(rq);
+		break;
+	case HEARD_GONE:
+		answer_ended(rq);
+		break;
+	case MISSED:
+		rq->stage = NO_SESSION;
+		break;
+	}
+}
+
+static void
+hear_page(struct req *rq)
+{
+	struct wanted *w = arena_get(rq->arena, sizeof(*w));
+	enum heard h = user_heard(&rq->ctx, rq->page_slot, rq->id, &w->page);
+
+	if (h == MISSED)
+		return;
+	w->found = h == HEARD;
+	rq->page = w;
+	answer(rq, w->found ? OK : E_NOT_FOUND);
+}
+
+/*
+ * What Redis did not have, for the whole turn at once
+ */
+
+static void
+answer_all(struct req *const *rq, int n, enum stage stage, enum err e)
+{
+	for (int i = 0; i < n; i++) {
+		if (rq[i]->stage == (unsigned)stage)
+			answer(rq[i], e);
+	}
+}
+
+/* The page of the token's own user came along with its session. */
+static void
+use_loaded_user(struct req *rq, const struct session *s)
+{
+	struct wanted *w;
+
+	if (rq->stage != AWAITS_PAGE || rq->id != s->user.id || rq->page_slot < 0)
+		return;
+	w = arena_get(rq->arena, sizeof(*w));
+	w->found = true;
+	user_page_keep(&rq->ctx, &s->user, &w->page);
+	rq->page = w;
+	answer(rq, OK);
+}
+
+static void
+take_loaded(struct req *rq, const struct session *rows, int found)
+{
+	for (int i = 0; i < found; i++) {
+		if (rows[i].id != rq->ctx.session)
+			continue;
+		take_session(rq, &rows[i]);
+		pass_gate(rq);
+		use_loaded_user(rq, &rows[i]);
+		return;
+	}
+	answer_ended(rq);
+}
+
+static void
+load_sessions(struct req *const *rq, int n)
+{
+	int64_t sids[BATCH_MOST];
+	struct session *rows;
+	struct req *first = NULL;
+	int want = 0, found;
+	enum err e;
+
+	for (int i = 0; i < n; i++) {
+		if (rq[i]->stage != NO_SESSION)
+			continue;
+		first = first == NULL ? rq[i] : first;
+		sids[want++] = rq[i]->ctx.session;
+	}
+	if (want == 0)
+		return;
+	if ((e = session_load(&first->ctx, sids, want, &rows, &found)) != OK) {
+		answer_all(rq, n, NO_SESSION, e);
+		return;
+	}
+	for (int i = 0; i < n; i++) {
+		if (rq[i]->stage == NO_SESSION)
+			take_loaded(rq[i], rows, found);
+	}
+}
+
+/* Requests that want the same page share one. */
+static struct wanted *
+want(struct wanted *w, int *n, int64_t id)
+{
+	for (int i = 0; i < *n; i++) {
+		if (w[i].id == id)
+			return &w[i];
+	}
+	w[*n].id = id;
+	return &w[(*n)++];
+}
+
+static void
+load_pages(struct req *const *rq, int n)
+{
+	struct wanted *w = NULL;
+	struct req *first = NULL;
+	int wanted = 0;
+	enum err e;
+
+	for (int i = 0; i < n; i++) {
+		if (rq[i]->stage != AWAITS_PAGE)
+			continue;
+		if (first == NULL) {
+			first = rq[i];
+			w = arena_get(first->arena, (size_t)n * sizeof(*w));
+		}
+		rq[i]->page = want(w, &wanted, rq[i]->id);
+	}
+	if (first == NULL)
+		return;
+	e = user_load(&first->ctx, w, wanted);
+	for (int i = 0; i < n; i++) {
+		if (rq[i]->stage == AWAITS_PAGE)
+			answer(rq[i], e != OK ? e : rq[i]->page->found ? OK : E_NOT_FOUND);
+	}
+}
+
+void
+gate_turn(struct req *const *rq, int n)
+{
+	for (int i = 0; i < n; i++)
+		admit(rq[i]);
+	ctx_hear(&rq[0]->ctx);
+	for (int i = 0; i < n; i++) {
+		if (rq[i]->stage == ADMITTED)
+			hear_session(rq[i]);
+		if (rq[i]->stage == AWAITS_PAGE)
+			hear_page(rq[i]);
+	}
+	load_sessions(rq, n);
+	load_pages(rq, n);
+	answer_all(rq, n, READY, OK);
+	ctx_turn_over(&rq[0]->ctx);
+}

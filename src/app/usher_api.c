@@ -32,11 +32,13 @@ enum { REDIS_WAIT_MS = 100 };
 
 static const char *batch_text = "64", *env_file = ".env";
 
+/* clang-format off */
 static const struct option_row OPTIONS[] = {
 	{ "--batch", "N", "requests a turn at most, 1 to 64 (64); 1 for the pool that hashes", &batch_text },
 	{ "--env-file", "FILE", "settings that the environment does not have (.env)", &env_file },
 	{ 0 },
 };
+/* clang-format on */
 
 static const struct program PROGRAM = { "usher-api", "one FastCGI worker, socket on descriptor 0",
 					OPTIONS };
@@ -91,9 +93,13 @@ main(int argc, char **argv)
 	doc_init();
 	metric_init(s.metrics_file);
 	reply_init(&s);
-	db = (struct db_conf){ .url = s.database_url, .program = PROGRAM.name, .sets = ALL_STATEMENTS,
-			       .log_sql = s.log_sql, .slow_us = s.slow_ms * 1000 };
-	if (token_init(&s) == OK && passwd_init((int)s.bcrypt_cost, s.password_denylist_file) == OK &&
+	db = (struct db_conf){ .url = s.database_url,
+			       .program = PROGRAM.name,
+			       .sets = ALL_STATEMENTS,
+			       .log_sql = s.log_sql,
+			       .slow_us = s.slow_ms * 1000 };
+	if (token_init(&s) == OK &&
+	    passwd_init((int)s.bcrypt_cost, s.password_denylist_file) == OK &&
 	    open_stores(&c, &db)) {
 		http_init();
 		status = turn_run(STDIN_FILENO, batch_size(), &c, gate_turn);

@@ -37,13 +37,13 @@ struct tool {
 	struct conf_origin origin;
 	struct ctx c;
 	struct db_conf db;
-	int argc;	/* what follows the command's own words */
+	int argc; /* what follows the command's own words */
 	char **argv;
 };
 
 struct command {
 	const char *words, *args, *help;
-	unsigned need;	/* settings without which it can't work */
+	unsigned need; /* settings without which it can't work */
 	int (*run)(struct tool *t);
 };
 
@@ -66,10 +66,16 @@ open_stores(struct tool *t)
 	char *id = arena_get(t->arena, UUID_SIZE);
 
 	rnd_uuid7(id);
-	t->db = (struct db_conf){ .url = t->s.database_url, .program = "usherctl",
-				  .sets = ALL_STATEMENTS, .log_sql = t->s.log_sql };
-	t->c = (struct ctx){ .arena = t->arena, .conf = &t->s, .role = ROLE_ADMIN, .request_id = id,
-			     .db = db_open(&t->db), .kv = kv_open(t->s.redis_url, 1000, 0) };
+	t->db = (struct db_conf){ .url = t->s.database_url,
+				  .program = "usherctl",
+				  .sets = ALL_STATEMENTS,
+				  .log_sql = t->s.log_sql };
+	t->c = (struct ctx){ .arena = t->arena,
+			     .conf = &t->s,
+			     .role = ROLE_ADMIN,
+			     .request_id = id,
+			     .db = db_open(&t->db),
+			     .kv = kv_open(t->s.redis_url, 1000, 0) };
 }
 
 static void
@@ -107,10 +113,12 @@ flag(const struct tool *t, const char *name)
 static struct migrate
 migration(struct tool *t)
 {
-	const char *url = t->s.database_sync_url != NULL ? t->s.database_sync_url : t->s.database_url;
+	const char *url =
+		t->s.database_sync_url != NULL ? t->s.database_sync_url : t->s.database_url;
 	const char *role = db_url_user(t->arena, t->s.database_url);
 
-	return (struct migrate){ t->arena, url, t->s.migrations_dir, role == NULL ? "usher" : role, say };
+	return (struct migrate){ t->arena, url, t->s.migrations_dir, role == NULL ? "usher" : role,
+				 say };
 }
 
 static int
@@ -282,6 +290,7 @@ run_version(struct tool *t)
 	return DONE;
 }
 
+/* clang-format off */
 static const struct command COMMANDS[] = {
 	{ "migrate up", "", "apply all migrations that are missing", NEED_DATABASE, run_migrate_up },
 	{ "migrate down", "[N]", "take back the newest, or the newest N", NEED_DATABASE, run_migrate_down },
@@ -294,6 +303,7 @@ static const struct command COMMANDS[] = {
 	{ "cache flush", "", "drop all cached users from Redis", NEED_DATABASE, run_cache_flush },
 	{ "version", "", "the version", 0, run_version },
 };
+/* clang-format on */
 
 static int
 help(FILE *to)
@@ -315,7 +325,8 @@ words_match(const char *words, int argc, char **argv)
 	while (*words != '\0') {
 		size_t len = strcspn(words, " ");
 
-		if (used == argc || strlen(argv[used]) != len || strncmp(argv[used], words, len) != 0)
+		if (used == argc || strlen(argv[used]) != len ||
+		    strncmp(argv[used], words, len) != 0)
 			return 0;
 		used++;
 		words += len + (words[len] == ' ');

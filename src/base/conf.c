@@ -100,7 +100,9 @@ conf_allowed(struct arena *a, const struct field *f)
 const char *
 conf_complaint(struct arena *a, const struct field *f, const char *found)
 {
-	const char *shown = found == NULL ? "nothing" : f->secret ? "a value not shown here" : found;
+	const char *shown = found == NULL ? "nothing"
+			    : f->secret	  ? "a value not shown here"
+					  : found;
 	const char *quote = found == NULL || f->secret ? "" : "\"";
 
 	return arena_printf(a, "%s: found %s%s%s; allowed: %s (%s)", f->name, quote, shown, quote,
@@ -125,7 +127,8 @@ conf_load(struct arena *a, const struct shape *s, unsigned need, const char *fil
 			return E_INVALID;
 		}
 		if (f->secret && *from == FROM_ENVIRONMENT)
-			explicit_bzero((char *)(uintptr_t)value, strlen(value)); /* and out of /proc */
+			explicit_bzero((char *)(uintptr_t)value,
+				       strlen(value)); /* and out of /proc */
 	}
 	return OK;
 }

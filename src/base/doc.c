@@ -37,9 +37,9 @@ set_value(struct arena *a, const struct field *f, void *out, const json_t *v)
 	case JSON_NULL:
 		return field_set_null(f, out);
 	default: /* a double, an array, an object: of the wrong kind whatever the row wants */
-		return f->kind == K_TEXT ? MSG_NOT_TEXT
-		     : f->kind == K_INT	 ? MSG_NOT_INT
-					 : MSG_NOT_BOOL;
+		return f->kind == K_TEXT  ? MSG_NOT_TEXT
+		       : f->kind == K_INT ? MSG_NOT_INT
+					  : MSG_NOT_BOOL;
 	}
 }
 
@@ -74,8 +74,7 @@ read_object(struct arena *a, const struct shape *s, unsigned use, json_t *doc, v
 	const char *key;
 	json_t *v;
 
-	json_object_foreach(doc, key, v)
-		read_pair(a, s, use, key, v, out, faults);
+	json_object_foreach(doc, key, v) read_pair(a, s, use, key, v, out, faults);
 	for (const struct field *f = s->field; f->name != NULL; f++) {
 		if ((f->need & use) != 0 && json_object_get(doc, f->name) == NULL)
 			fault_add(faults, "body", f->name, MSG_MISSING, f);

@@ -3,7 +3,7 @@
 
 #include <assert.h>
 
-#define X(name, http, code, fault, again, en, ko)                                          \
+#define X(name, http, code, fault, again, en, ko) \
 	[E_##name] = { #name, http, code, fault, again, en, ko },
 static const struct err_row ROWS[ERR_COUNT] = { ERR_LIST(X) };
 #undef X

@@ -11,6 +11,7 @@
 
 enum fault { CALLER, OURS };
 
+/* clang-format off */
 /*    name          http  code                  fault   again   English, Korean */
 #define ERR_LIST(X)                                                                        \
 	X(MALFORMED,     400, "malformed",           CALLER, false,                        \
@@ -57,13 +58,14 @@ enum fault { CALLER, OURS };
 #define X(name, ...) E_##name,
 enum err { OK, ERR_LIST(X) ERR_COUNT };
 #undef X
+/* clang-format on */
 
 struct err_row {
-	const char *name;   /* as in the source: NOT_FOUND */
-	int         http;
-	const char *code;   /* the public word; a closed, documented list */
-	enum fault  fault;
-	bool        again;  /* the same call may succeed later */
+	const char *name; /* as in the source: NOT_FOUND */
+	int http;
+	const char *code; /* the public word; a closed, documented list */
+	enum fault fault;
+	bool again; /* the same call may succeed later */
 	const char *en, *ko;
 };
 

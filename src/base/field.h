@@ -17,7 +17,7 @@
 
 enum kind {
 	K_TEXT, /* const char *, UTF-8, NULL is null */
-	K_INT,  /* int64_t, NO_INT is null */
+	K_INT,	/* int64_t, NO_INT is null */
 	K_BOOL, /* bool */
 	K_TIME, /* const char *, RFC 3339 */
 	K_JSON, /* const char *, JSON already printed */
@@ -30,6 +30,7 @@ struct given {
 	uint64_t set, null;
 };
 
+/* clang-format off */
 struct field {
 	const char *name;
 	enum kind   kind;
@@ -44,7 +45,9 @@ struct field {
 	enum msg  (*rule)(struct arena *a, const char *text, const char **out_r);
 	const char *def, *help, *example;
 };
+/* clang-format on */
 
+/* clang-format off */
 #define F_KIND(T, m) _Generic(((T *)0)->m, const char *: K_TEXT, int64_t: K_INT, bool: K_BOOL)
 #define F(T, m) .name = #m, .off = offsetof(T, m), .kind = F_KIND(T, m)
 
@@ -58,6 +61,7 @@ struct shape {
 #define SHAPE(T, ...) { sizeof(T), (const struct field[]){ __VA_ARGS__, { 0 } }, NO_GIVEN }
 #define SHAPE_GIVEN(T, ...) \
 	{ sizeof(T), (const struct field[]){ __VA_ARGS__, { 0 } }, offsetof(T, given) }
+/* clang-format on */
 
 /* What is wrong with a request, value by value; room for the first MOST of them. */
 enum { FAULTS_MOST = 32 };
@@ -65,7 +69,7 @@ enum { FAULTS_MOST = 32 };
 struct faults {
 	int n;
 	struct fault_at {
-		const char *in, *name;	/* "body" "query" "path", and which; name may be NULL */
+		const char *in, *name; /* "body" "query" "path", and which; name may be NULL */
 		enum msg msg;
 		const struct field *field; /* for the limits in the sentence; may be NULL */
 	} at[FAULTS_MOST];

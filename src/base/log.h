@@ -59,6 +59,7 @@ void log_flush(void);
 /* "d***@example.com" for an address: enough to recognise, not to write to. */
 const char *log_masked(struct arena *a, const char *email);
 
+/* clang-format off */
 #define LOG_PAIRS(...) (const struct pair[]){ __VA_ARGS__ }, \
 	(int)(sizeof((const struct pair[]){ __VA_ARGS__ }) / sizeof(struct pair))
 #define log_at(level, ...) \
@@ -69,5 +70,6 @@ const char *log_masked(struct arena *a, const char *email);
 #define log_error(...) log_at(LOG_ERROR, __VA_ARGS__)
 /* Something of ours broke: one line at error, with the name of `e`; returns `e`. */
 #define log_fail(e, ...) log_write_fail((e), LOG_PAIRS(__VA_ARGS__))
+/* clang-format on */
 
 #endif

@@ -26,7 +26,8 @@ static struct metric_memory {
 } own, *all = &own;
 
 const int64_t METRIC_BOUNDS_US[METRIC_BUCKETS - 1] = {
-	500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 10000000,
+	500,	1000,	2500,	5000,	 10000,	  25000,    50000,
+	100000, 250000, 500000, 1000000, 2500000, 10000000,
 };
 
 #define ADD(c, n) atomic_fetch_add_explicit(&(c), (n), memory_order_relaxed)

@@ -10,6 +10,7 @@
 
 #include <stdint.h>
 
+/* clang-format off */
 /*    name              exposed as                       what it counts */
 #define METRIC_LIST(X)                                                                      \
 	X(TURNS,          "usher_turns_total",             "turns of the workers")          \
@@ -31,6 +32,7 @@
 #define X(name, ...) METRIC_##name,
 enum metric { METRIC_LIST(X) METRIC_COUNT };
 #undef X
+/* clang-format on */
 
 enum { METRIC_ROUTES = 64, METRIC_STATUSES = 24, METRIC_BUCKETS = 14 };
 

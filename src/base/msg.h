@@ -9,6 +9,7 @@
 
 #include "buf.h"
 
+/* clang-format off */
 /*    name            type                  English, Korean */
 #define MSG_LIST(X)                                                                       \
 	X(MISSING,        "missing",            "This field is required",                 \
@@ -58,6 +59,7 @@
 #define X(name, ...) MSG_##name,
 enum msg { MSG_OK, MSG_LIST(X) MSG_COUNT };
 #undef X
+/* clang-format on */
 
 enum lang { EN, KO, LANG_COUNT };
 

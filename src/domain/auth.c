@@ -15,6 +15,7 @@
 #include "token.h"
 #include "user.h"
 
+/* clang-format off */
 const struct shape SIGN_IN = SHAPE(struct sign_in,
 	{ F(struct sign_in, email), .use = IN_CREATE, .need = IN_CREATE, .min = 1, .max = 255,
 	  .help = "the address", .example = "hong@example.com" },
@@ -26,12 +27,14 @@ const struct shape GRANT = SHAPE(struct grant,
 	{ F(struct grant, token_type), .use = SHOWN, .help = "always bearer" },
 	{ F(struct grant, expires_in), .use = SHOWN, .help = "life of the access token, seconds" },
 	{ F(struct grant, refresh_token), .use = SHOWN, .help = "for a new access token" });
+/* clang-format on */
 
 enum { LOGIN, LOGIN_FAILED };
 
 /* LOGIN: $5 user, $6 the hash that was checked, $7 a better hash or NULL, $8 hash of the refresh
  * token, $9 days, $10 address, $11 program. No row where the user, its hash or its status has
  * changed since it was read. LOGIN_FAILED: $5 user or NULL, $6 reason. */
+/* clang-format off */
 static const struct db_stmt SQL[] = {
 	[LOGIN] = { "auth_login",
 		"WITH u AS (UPDATE users SET login_count = login_count + 1,"
@@ -49,6 +52,7 @@ static const struct db_stmt SQL[] = {
 				  "jsonb_build_object('reason', $6::text)", "(VALUES (1)) one")
 		"SELECT 1", 6, true },
 };
+/* clang-format on */
 const struct db_set AUTH_STATEMENTS = { SQL, NELEM(SQL) };
 
 /* 256 random bits for the caller; their SHA-256, in hexadecimal, for us. */
@@ -77,8 +81,9 @@ open_session(struct ctx *c, const struct user *u, const char *new_hash, struct g
 
 	make_refresh(c, &out_r->refresh_token, &refresh_hash);
 	e = db_one(c->db, c->arena, &SQL[LOGIN],
-		   ARGS(EVENT_ARGS(c), db_int(c->arena, u->id), u->password_hash, new_hash, refresh_hash,
-			db_int(c->arena, c->conf->refresh_expire_days), c->peer, c->agent),
+		   ARGS(EVENT_ARGS(c), db_int(c->arena, u->id), u->password_hash, new_hash,
+			refresh_hash, db_int(c->arena, c->conf->refresh_expire_days), c->peer,
+			c->agent),
 		   &SESSION_ROW, 1, &s);
 	if (e == E_NOT_FOUND || e == E_CONFLICT)
 		return E_DENIED; /* changed, or gone, while we were hashing */

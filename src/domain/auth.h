@@ -17,7 +17,7 @@ struct sign_in {
 
 struct grant {
 	const char *access_token, *token_type;
-	int64_t expires_in;		/* seconds */
+	int64_t expires_in; /* seconds */
 	const char *refresh_token;
 };
 

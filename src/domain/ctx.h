@@ -23,16 +23,16 @@ struct ctx {
 	struct kv *kv;
 	const struct settings *conf;
 
-	const char *request_id;	 /* the caller's, or made: for logs, answers and events */
-	const char *attempt_id;	 /* nginx's: the same when nginx sends a request twice */
-	const char *traceparent; /* W3C trace context, or NULL */
+	const char *request_id;	  /* the caller's, or made: for logs, answers and events */
+	const char *attempt_id;	  /* nginx's: the same when nginx sends a request twice */
+	const char *traceparent;  /* W3C trace context, or NULL */
 	const char *peer, *agent; /* the caller's address and program, for its sessions */
 
-	int64_t actor, session;	/* 0: nobody */
+	int64_t actor, session; /* 0: nobody */
 	enum role role;
 	enum lang lang;
 
-	struct faults faults;	/* what was wrong with the caller's values */
+	struct faults faults; /* what was wrong with the caller's values */
 };
 
 /* The caller is at fault: note which value of the body and why; returns `e`. No log. */

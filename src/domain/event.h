@@ -10,6 +10,7 @@
 
 #include "ctx.h"
 
+/* clang-format off */
 /* $1 event id, $2 request id, $3 nginx's id of the request, $4 trace context */
 #define EVENT_ARGS(c) event_new_id(c), (c)->request_id, (c)->attempt_id, (c)->traceparent
 
@@ -35,6 +36,7 @@
 /* All of a user that an event may bear: what it takes to rebuild the row, less the hash. */
 #define SQL_WHOLE(row) \
 	"to_jsonb(" row ") - '{id,password_hash,version,created_at,updated_at}'::text[]"
+/* clang-format on */
 
 struct db_set;
 extern const struct db_set EVENT_STATEMENTS;

@@ -60,7 +60,8 @@ hash_at_cost(const char *phrase, char out[CRYPT_OUTPUT_SIZE])
 {
 	char setting[SETTING_SIZE];
 
-	if (crypt_gensalt_rn("$2b$", (unsigned long)set_cost, NULL, 0, setting, sizeof(setting)) == NULL)
+	if (crypt_gensalt_rn("$2b$", (unsigned long)set_cost, NULL, 0, setting, sizeof(setting)) ==
+	    NULL)
 		return false;
 	return crypt_into(phrase, setting, out) && strlen(out) == HASH_LENGTH;
 }
@@ -179,7 +180,8 @@ make_nobody(void)
 	char setting[SETTING_SIZE], noise[24];
 	unsigned char bytes[16];
 
-	if (crypt_gensalt_rn("$2b$", (unsigned long)set_cost, NULL, 0, setting, sizeof(setting)) == NULL)
+	if (crypt_gensalt_rn("$2b$", (unsigned long)set_cost, NULL, 0, setting, sizeof(setting)) ==
+	    NULL)
 		return false;
 	rnd_bytes(bytes, sizeof(bytes));
 	rnd_hex(bytes, 11, noise);

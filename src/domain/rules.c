@@ -48,7 +48,8 @@ good_local(const char *local, size_t len)
 	if (len == 0 || len > LOCAL_MOST || local[0] == '.' || local[len - 1] == '.')
 		return false;
 	for (size_t i = 0; i < len; i++) {
-		bool atom = ascii_letter(local[i]) || ascii_digit(local[i]) || beyond_ascii(local[i]) ||
+		bool atom = ascii_letter(local[i]) || ascii_digit(local[i]) ||
+			    beyond_ascii(local[i]) ||
 			    strchr("_!#$%&'*+-/=?^`{|}~", local[i]) != NULL;
 
 		if (!atom && (local[i] != '.' || local[i - 1] == '.'))

@@ -13,6 +13,7 @@
 
 enum { LOAD, OF_USER, END_OF_USER };
 
+/* clang-format off */
 static const struct db_stmt SQL[] = {
 	[LOAD] = { "session_load",
 		"SELECT s.id, " USER_COLUMNS " FROM sessions s JOIN users u ON u.id = s.user_id"
@@ -24,6 +25,7 @@ static const struct db_stmt SQL[] = {
 		"UPDATE sessions SET ended_at = now() WHERE user_id = $1::bigint AND ended_at IS NULL"
 		" RETURNING id", 1, true },
 };
+/* clang-format on */
 const struct db_set SESSION_STATEMENTS = { SQL, NELEM(SQL) };
 
 struct id {
@@ -59,7 +61,8 @@ session_record_read(const char *text, size_t len, int64_t sid, struct session *o
 
 	if (len == 0 || len > 80 || strlen(text) != len)
 		return MISSED;
-	if (sscanf(text, "%19lld\n%19lld %7[a-z] %11[a-z]%n", &version, &user_id, role, status, &used) != 4 ||
+	if (sscanf(text, "%19lld\n%19lld %7[a-z] %11[a-z]%n", &version, &user_id, role, status,
+		   &used) != 4 ||
 	    (size_t)used != len || version < 1 || user_id < 1)
 		return text[len - 1] == '\n' ? HEARD_GONE : MISSED;
 	*out_r = (struct session){ .id = sid, .user = { .id = user_id, .version = version } };
@@ -103,6 +106,7 @@ put_of_end(struct ctx *c, int64_t sid)
 }
 
 /* A row is the session's id and then the user's columns: read by a shape of both. */
+/* clang-format off */
 #define SESSION_USER_ROW(member_, kind_, ...) \
 	{ .name = #member_, .off = offsetof(struct session, user.member_), .kind = K_##kind_, .use = 1 },
 
@@ -113,6 +117,7 @@ const struct shape SESSION_ROW = SHAPE(struct session,
 	USER_RIGHTS(SESSION_USER_ROW)
 	USER_KEPT(SESSION_USER_ROW)
 	{ .name = "version", .off = offsetof(struct session, user.version), .kind = K_INT, .use = 1 });
+/* clang-format on */
 
 enum err
 session_load(struct ctx *c, const int64_t *sids, int n, struct session **rows_r, int *found_r)

@@ -15,8 +15,8 @@ extern const struct db_set SESSION_STATEMENTS;
 
 struct session {
 	int64_t id;
-	struct user user;	/* id, role, status and version; whole where it was loaded */
-	bool loaded;		/* from PostgreSQL, with the whole user */
+	struct user user; /* id, role, status and version; whole where it was loaded */
+	bool loaded;	  /* from PostgreSQL, with the whole user */
 };
 
 /* A row "session id, USER_COLUMNS", all of use 1. */
@@ -42,8 +42,8 @@ struct session_ids {
 	int n;
 	int64_t *id;
 };
-enum err session_of_user(struct ctx *c, int64_t user_id, bool end, struct session_ids *out_r)
-	MUST_CHECK;
+enum err session_of_user(struct ctx *c, int64_t user_id, bool end,
+			 struct session_ids *out_r) MUST_CHECK;
 
 /* After the commit: tell Redis what the user now is (an inactive one's sessions are over),
  * or that it is no more. */

@@ -33,7 +33,7 @@ static enum msg
 rule_secret(struct arena *a, const char *text, const char **out_r)
 {
 	static const char *const KNOWN[] = { "your-secret-key", "changethis", "change-me",
-					     "changeme", "secret-key", "example" };
+					     "changeme",	"secret-key", "example" };
 	bool seen[256] = { false };
 	int different = 0;
 
@@ -49,6 +49,7 @@ rule_secret(struct arena *a, const char *text, const char **out_r)
 	return strlen(text) >= 32 && different >= 8 ? MSG_OK : MSG_SETTING;
 }
 
+/* clang-format off */
 #define ROW(member, NAME) \
 	.name = NAME, .off = offsetof(struct settings, member), .kind = F_KIND(struct settings, member), \
 	.use = 1
@@ -105,6 +106,7 @@ const struct shape SETTINGS = SHAPE(struct settings,
 	  .help = "memory that all workers of one host share for their counters" },
 	{ ROW(migrations_dir, "MIGRATIONS_DIR"), .def = MIGRATIONS_DIR, .min = 1, .max = 4000,
 	  .help = "where `usherctl migrate` finds the migrations" });
+/* clang-format on */
 
 static void
 end_with(const char *program, const char *why)
@@ -118,8 +120,9 @@ static void
 check_together(struct arena *a, const char *program, const struct settings *s)
 {
 	if (s->bcrypt_cost < 10 && strcmp(s->usher_env, "test") != 0)
-		end_with(program, conf_complaint(a, field_find(&SETTINGS, 1, "BCRYPT_COST"),
-						 arena_printf(a, "%lld", (long long)s->bcrypt_cost)));
+		end_with(program,
+			 conf_complaint(a, field_find(&SETTINGS, 1, "BCRYPT_COST"),
+					arena_printf(a, "%lld", (long long)s->bcrypt_cost)));
 }
 
 void

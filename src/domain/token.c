@@ -24,7 +24,8 @@
 enum { TOKEN_MOST = 4096, SKEW_S = 30, KNOWN_SIZE = 4096 };
 
 #define ISSUER "usher"
-#define USE "access" /* libjwt writes its own "typ", so what kind of token it is stands in a claim */
+#define USE \
+	"access" /* libjwt writes its own "typ", so what kind of token it is stands in a claim */
 
 static const struct settings *conf;
 static jwt_alg_t alg;
@@ -33,7 +34,7 @@ static jwt_alg_t alg;
 static struct known {
 	unsigned char digest[SHA256_SIZE];
 	struct claims claims;
-} *known;
+} * known;
 
 enum err
 token_init(const struct settings *s)
@@ -72,7 +73,8 @@ token_issue(struct ctx *c, int64_t user_id, int64_t session, const char **text_r
 	jwt_t *jwt = NULL;
 	char *text = NULL;
 
-	if (jwt_new(&jwt) == 0 && jwt_set_alg(jwt, alg, key, (int)strlen(conf->jwt_secret_key)) == 0 &&
+	if (jwt_new(&jwt) == 0 &&
+	    jwt_set_alg(jwt, alg, key, (int)strlen(conf->jwt_secret_key)) == 0 &&
 	    add_claims(jwt, c, user_id, session) == 0)
 		text = jwt_encode_str(jwt);
 	jwt_free(jwt);
@@ -159,7 +161,8 @@ token_read(const char *text, struct claims *out_r)
 		return E_BAD_TOKEN;
 	rnd_sha256(text, len, digest);
 	k = &known[(digest[0] | digest[1] << 8) % KNOWN_SIZE];
-	if (memcmp(k->digest, digest, sizeof(digest)) == 0 && k->claims.expires_s > clock_wall_s()) {
+	if (memcmp(k->digest, digest, sizeof(digest)) == 0 &&
+	    k->claims.expires_s > clock_wall_s()) {
 		metric_add(METRIC_TOKENS_KNOWN, 1);
 		*out_r = k->claims;
 		return OK;

@@ -18,8 +18,8 @@ struct claims {
 enum err token_init(const struct settings *conf) MUST_CHECK;
 
 /* A token for this session; *text_r in the arena. */
-enum err token_issue(struct ctx *c, int64_t user_id, int64_t session, const char **text_r)
-	MUST_CHECK;
+enum err token_issue(struct ctx *c, int64_t user_id, int64_t session,
+		     const char **text_r) MUST_CHECK;
 
 /* Check signature, type, issuer, audience and time; E_BAD_TOKEN for whatever is wrong. */
 enum err token_read(const char *text, struct claims *out_r) MUST_CHECK;

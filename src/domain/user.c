@@ -23,6 +23,7 @@
 #include "session.h"
 #include "settings.h"
 
+/* clang-format off */
 #define USER_ROW(member_, kind_, ...) \
 	{ .name = #member_, .off = offsetof(struct user, member_), .kind = K_##kind_, __VA_ARGS__ },
 
@@ -45,9 +46,11 @@ const struct shape USER_LIST = SHAPE(struct user_list,
 	  .help = "how many at most" },
 	{ F(struct user_list, status), .use = 1, .choices = "active inactive",
 	  .help = "only users of this status" });
+/* clang-format on */
 
 enum { CREATE, CHANGE, LOCK, DELETE, LOAD, LIST, BY_EMAIL, PROMOTE };
 
+/* clang-format off */
 /* $5 the fields as JSON, $6 the hash */
 #define SQL_INSERT(role)                                                                     \
 	"WITH u AS (INSERT INTO users (password_hash, role" USER_INPUT(USER_COLUMN) ")"      \
@@ -96,6 +99,7 @@ static const struct db_stmt SQL[] = {
 	[PROMOTE] = { "user_create_admin", SQL_INSERT("admin"), 6, true },
 };
 const struct db_set USER_STATEMENTS = { SQL, NELEM(SQL) };
+/* clang-format on */
 
 enum { TOMBSTONE_S = 30 };
 
@@ -316,7 +320,8 @@ insert(struct ctx *c, int statement, const struct user *in, struct user *out_r)
 	const char *hash;
 	enum err e;
 
-	if ((e = check_password(c, in->password)) != OK || (e = passwd_hash(c->arena, in->password, &hash)) != OK)
+	if ((e = check_password(c, in->password)) != OK ||
+	    (e = passwd_hash(c->arena, in->password, &hash)) != OK)
 		return e;
 	e = db_one(c->db, c->arena, &SQL[statement],
 		   ARGS(EVENT_ARGS(c), fields_json(c, in, IN_ROW), hash), &USER,
@@ -437,10 +442,12 @@ delete_body(void *arg)
 	struct ctx *c = ch->c;
 	enum err e;
 
-	if ((e = lock(c, ch->id)) != OK || (e = session_of_user(c, ch->id, false, &ch->ended)) != OK)
+	if ((e = lock(c, ch->id)) != OK ||
+	    (e = session_of_user(c, ch->id, false, &ch->ended)) != OK)
 		return e;
 	return db_one(c->db, c->arena, &SQL[DELETE],
-		      ARGS(EVENT_ARGS(c), db_int(c->arena, ch->id), db_int(c->arena, ch->if_version)),
+		      ARGS(EVENT_ARGS(c), db_int(c->arena, ch->id),
+			   db_int(c->arena, ch->if_version)),
 		      &USER, IN_ROW | IN_CHANGED_ROW, ch->out);
 }
 
@@ -474,9 +481,10 @@ user_list(struct ctx *c, const struct user_list *in, struct buf *out)
 {
 	struct user *rows;
 	int n;
-	enum err e = db_many(c->db, c->arena, &SQL[LIST],
-			     ARGS(in->status, db_int(c->arena, in->skip), db_int(c->arena, in->limit)),
-			     &USER, IN_ROW, &rows, &n);
+	enum err e =
+		db_many(c->db, c->arena, &SQL[LIST],
+			ARGS(in->status, db_int(c->arena, in->skip), db_int(c->arena, in->limit)),
+			&USER, IN_ROW, &rows, &n);
 
 	if (e != OK)
 		return e;
@@ -493,8 +501,8 @@ user_list(struct ctx *c, const struct user_list *in, struct buf *out)
 enum err
 user_by_email(struct ctx *c, const char *email, struct user *out_r)
 {
-	return db_one(c->db, c->arena, &SQL[BY_EMAIL], ARGS(email), &USER,
-		      IN_ROW | IN_LOGIN_ROW, out_r);
+	return db_one(c->db, c->arena, &SQL[BY_EMAIL], ARGS(email), &USER, IN_ROW | IN_LOGIN_ROW,
+		      out_r);
 }
 
 enum err

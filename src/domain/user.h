@@ -14,8 +14,8 @@
 #include "ctx.h"
 #include "rules.h"
 
-
 /* Where a field appears. */
+/* clang-format off */
 enum {
 	SHOWN = 1,	   /* in replies */
 	IN_CREATE = 2,	   /* in UserCreate */
@@ -26,11 +26,13 @@ enum {
 	IN_CHANGED_ROW = 64, /* what a change answers besides */
 	IN_LOGIN_ROW = 128,
 };
+/* clang-format on */
 
 #define BY_ANYONE (SHOWN | IN_ROW | IN_CREATE | IN_CHANGE | IN_REPLACE)
-#define BY_RIGHT  (SHOWN | IN_ROW | BY_ADMIN)
-#define BY_US     (SHOWN | IN_ROW)
+#define BY_RIGHT (SHOWN | IN_ROW | BY_ADMIN)
+#define BY_US (SHOWN | IN_ROW)
 
+/* clang-format off */
 /* What the user says of itself. X(member, kind, the rest of the row) */
 #define USER_INPUT(X)                                                                       \
 	X(name, TEXT, .use = BY_ANYONE, .need = IN_CREATE | IN_REPLACE, .min = 1, .max = 100, \
@@ -63,7 +65,9 @@ enum {
 #define USER_TYPE_TIME const char *
 #define USER_TYPE_INT int64_t
 #define USER_MEMBER(member, kind, ...) USER_TYPE_##kind member;
+/* clang-format on */
 
+/* clang-format off */
 struct user {
 	struct given given;
 	int64_t id;
@@ -75,26 +79,29 @@ struct user {
 	bool changed;		   /* by the statement that answered this row */
 	const char *password_hash; /* at login only */
 };
+/* clang-format on */
 
 extern const struct shape USER;
 
 /* The columns of a row of use IN_ROW, of the table or CTE `u`; and names alone, each with a
  * comma before it. */
+/* clang-format off */
 #define USER_COLUMN_OF_U(member, ...) ", u." #member
 #define USER_COLUMN_OF_R(member, ...) ", r." #member
 #define USER_COLUMN(member, ...) ", " #member
 #define USER_COLUMNS \
 	"u.id" USER_INPUT(USER_COLUMN_OF_U) USER_RIGHTS(USER_COLUMN_OF_U) \
 	USER_KEPT(USER_COLUMN_OF_U) ", u.version"
+/* clang-format on */
 
 struct db_set;
 extern const struct db_set USER_STATEMENTS;
 
 struct page {
 	int64_t id, version;
-	const char *body;	/* JSON */
+	const char *body; /* JSON */
 	size_t len;
-	bool hit;		/* from Redis */
+	bool hit; /* from Redis */
 };
 
 /* Reading, in the two halves of a turn. */

@@ -3,7 +3,7 @@
  * file knows the library.
  *
  * librdkafka works in threads of its own and tells us everything, logs and errors too,
- * through one queue that we read when we wait anyway: no callback, and our log is only
+ * through queues that we read when we wait anyway: no callback, and our log is only
  * ever written by our own thread.
  */
 #include "bus.h"
@@ -93,11 +93,11 @@ static const struct verdict {
 
 struct link {
 	const struct bus_conf *conf;
-	const char *side;	 /* "out" or "in" */
-	rd_kafka_t *rk;		 /* NULL: to be opened */
-	rd_kafka_queue_t *queue; /* all that it has to tell us */
-	bool died;		 /* of a fatal error: to be shut */
-	bool seen, is_there;	 /* have we looked for Kafka, and is it there? */
+	const char *side;	/* "out" or "in" */
+	rd_kafka_t *rk;		/* NULL: to be opened */
+	rd_kafka_queue_t *news; /* its reports, errors and logs */
+	bool died;		/* of a fatal error: to be shut */
+	bool seen, is_there;	/* have we looked for Kafka, and is it there? */
 	int64_t complained_us;
 	uint32_t complaint[COMPLAINTS];
 	int complaints;
@@ -113,8 +113,9 @@ struct bus_out {
 
 struct bus_in {
 	struct link link;
-	rd_kafka_queue_t *answers; /* to commits */
-	intptr_t asked;		   /* the number of the last one */
+	rd_kafka_queue_t *messages; /* and what becomes of our partitions */
+	rd_kafka_queue_t *answers;  /* to commits */
+	intptr_t asked;		    /* the number of the last one */
 	uint64_t turn;
 	rd_kafka_topic_partition_list_t *done; /* our partitions, and the next offset of each */
 };
@@ -273,20 +274,29 @@ link_open(struct link *l, const struct setting *ours, const struct setting *give
 		return log_fail(set ? E_UNAVAILABLE : E_BUG, EV("bus.open_failed"),
 				KS("side", l->side), KS("why", why));
 	}
-	rd_kafka_poll_set_consumer(l->rk); /* has no effect on a producer */
-	l->queue =
-		ours == OUT ? rd_kafka_queue_get_main(l->rk) : rd_kafka_queue_get_consumer(l->rk);
-	rd_kafka_set_log_queue(l->rk, l->queue);
+	l->news = rd_kafka_queue_get_main(l->rk);
+	rd_kafka_set_log_queue(l->rk, l->news);
 	return OK;
 }
 
 static void
 link_shut(struct link *l)
 {
-	rd_kafka_queue_destroy(l->queue);
+	rd_kafka_queue_destroy(l->news);
 	rd_kafka_destroy_flags(l->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 	l->rk = NULL;
 	l->died = false;
+}
+
+static void
+link_hear_news(struct link *l)
+{
+	rd_kafka_event_t *ev;
+
+	while ((ev = rd_kafka_queue_poll(l->news, 0)) != NULL) {
+		link_take(l, ev);
+		rd_kafka_event_destroy(ev);
+	}
 }
 
 /* Ask for the topic's metadata, or where it is NULL for anything at all. */
@@ -357,7 +367,7 @@ out_take_report(struct bus_out *o, const rd_kafka_message_t *m)
 static bool
 out_poll(struct bus_out *o, int wait_ms)
 {
-	rd_kafka_event_t *ev = rd_kafka_queue_poll(o->link.queue, wait_ms);
+	rd_kafka_event_t *ev = rd_kafka_queue_poll(o->link.news, wait_ms);
 	const rd_kafka_message_t *m;
 
 	if (ev == NULL)
@@ -516,6 +526,7 @@ in_shut(struct bus_in *in)
 {
 	in_own(in, NULL);
 	rd_kafka_queue_destroy(in->answers);
+	rd_kafka_queue_destroy(in->messages);
 	link_shut(&in->link);
 }
 
@@ -548,6 +559,7 @@ in_ready(struct bus_in *in)
 		return OK;
 	if ((e = link_open(&in->link, IN, given)) != OK)
 		return e;
+	in->messages = rd_kafka_queue_get_consumer(in->link.rk);
 	in->answers = rd_kafka_queue_new(in->link.rk);
 	if ((code = in_subscribe(in)) == RD_KAFKA_RESP_ERR_NO_ERROR)
 		return OK;
@@ -555,7 +567,8 @@ in_ready(struct bus_in *in)
 	return log_fail(E_BUG, EV("bus.subscribe_failed"), KS("why", rd_kafka_err2str(code)));
 }
 
-/* Tell the group what is done and wait for its answer; older ones no longer matter. */
+/* Tell the group what is done and wait for its answer; older ones no longer matter. Not while
+ * Kafka is away: the library would keep every such question, and not close before their time. */
 static enum err
 in_tell(struct bus_in *in, int wait_ms)
 {
@@ -564,6 +577,10 @@ in_tell(struct bus_in *in, int wait_ms)
 	rd_kafka_event_t *ev;
 	bool is_ours = false;
 
+	link_hear_news(&in->link);
+	if (!in->link.is_there &&
+	    link_ask(&in->link, NULL, left_ms(until)) != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return E_UNAVAILABLE;
 	code = rd_kafka_commit_queue(in->link.rk, in->done, in->answers, NULL, (void *)++in->asked);
 	while (code == RD_KAFKA_RESP_ERR_NO_ERROR && !is_ours) {
 		if ((ev = rd_kafka_queue_poll(in->answers, left_ms(until))) == NULL)
@@ -641,7 +658,7 @@ copy_message(struct arena *a, const rd_kafka_message_t *m, struct bus_msg *to)
 static bool
 in_poll(struct bus_in *in, struct hearing *h, int wait_ms)
 {
-	rd_kafka_event_t *ev = rd_kafka_queue_poll(in->link.queue, wait_ms);
+	rd_kafka_event_t *ev = rd_kafka_queue_poll(in->messages, wait_ms);
 	const rd_kafka_message_t *m;
 
 	if (ev == NULL)
@@ -668,6 +685,7 @@ bus_hear(struct bus_in *in, struct arena *a, int most, int wait_ms, struct bus_b
 	*heard_r = (struct bus_batch){ 0 };
 	if ((e = in_ready(in)) != OK)
 		return e;
+	link_hear_news(&in->link);
 	/* Silence may be an outage: then half the time goes into asking. */
 	silence = in->link.is_there ? until : from_now(wait_ms / 2);
 	while (h.n < most && !in->link.died && in_poll(in, &h, h.n > 0 ? 0 : left_ms(silence)))
@@ -748,10 +766,13 @@ bus_in_close(struct bus_in **in)
 	if (i == NULL)
 		return;
 	if (i->link.rk != NULL) {
-		rd_kafka_error_destroy(rd_kafka_consumer_close_queue(i->link.rk, i->link.queue));
+		rd_kafka_error_destroy(rd_kafka_consumer_close_queue(i->link.rk, i->messages));
 		while (!rd_kafka_consumer_closed(i->link.rk) && left_ms(until) > 0)
 			in_poll(i, &h, 10);
-		in_shut(i);
+		if (rd_kafka_consumer_closed(i->link.rk))
+			in_shut(i);
+		else /* it would hold us until its own time-outs; it ends with the process */
+			log_warn(EV("bus.client_left_behind"), KS("side", i->link.side));
 	}
 	free(i);
 	*in = NULL;

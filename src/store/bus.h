@@ -136,8 +136,8 @@ enum err bus_done(struct bus_in *in, const struct bus_batch *b, int wait_ms) MUS
  * wait_ms, only for partitions where nothing was done yet. */
 const struct bus_lag *bus_lag(struct bus_in *in, struct arena *a, int wait_ms, int *n_r);
 
-/* Tell the group what is done, leave it, free, and clear the caller's pointer; takes at most
- * some five seconds when Kafka is away. */
+/* Tell the group what is done, leave it, free, and clear the caller's pointer. Takes at most six
+ * seconds; a client that Kafka keeps waiting longer is left to end with the process. */
 void bus_in_close(struct bus_in **in);
 
 #endif

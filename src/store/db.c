@@ -21,9 +21,9 @@
 #include "rnd.h"
 
 enum {
-	TRIES = 4,		/* of a statement or scope that keeps losing races */
+	TRIES = 4, /* of a statement or scope that keeps losing races */
 	CONNECT_S = 3,
-	HARD_MS = 8000,		/* past this the connection is given up; above the server's 5 s */
+	HARD_MS = 8000, /* past this the connection is given up; above the server's 5 s */
 	BACKOFF_FIRST_MS = 50,
 	BACKOFF_MOST_MS = 2000,
 };
@@ -31,8 +31,8 @@ enum {
 struct db {
 	const struct db_conf *conf;
 	PGconn *conn;
-	bool within;		/* inside a transaction scope */
-	bool away;		/* said once, until it is back */
+	bool within; /* inside a transaction scope */
+	bool away;   /* said once, until it is back */
 	int64_t backoff_ms, next_try_us;
 	char constraint[64], complaint[512];
 };
@@ -46,10 +46,11 @@ static const char BOUNDS[] = "SET statement_timeout = '5s'; SET lock_timeout = '
 static const struct meaning {
 	const char *state;
 	enum err err;
-	bool again;	/* failed before it ran, or was rolled back whole: repeat it */
+	bool again; /* failed before it ran, or was rolled back whole: repeat it */
 	bool reconnect;
 	bool logged;
 } MEANINGS[] = {
+	/* clang-format off */
 	/* state  err            again  reconnect logged */
 	{ "23505", E_CONFLICT,    false, false, false }, /* unique_violation */
 	{ "23503", E_CONFLICT,    false, false, false }, /* foreign_key_violation */
@@ -66,6 +67,7 @@ static const struct meaning {
 	{ "22021", E_INVALID,     false, false, false }, /* not UTF-8 */
 	{ "22P05", E_INVALID,     false, false, false }, /* \u0000 */
 	{ "",      E_BUG,         false, false, true },
+	/* clang-format on */
 };
 
 static const struct meaning NO_STATE = { "", E_UNAVAILABLE, false, true, true };
@@ -169,11 +171,22 @@ static PGconn *
 connect_now(const struct db_conf *conf)
 {
 	char room[2048], wait[8];
-	const char *const words[] = { "dbname", "connect_timeout", "fallback_application_name",
-				      "keepalives_idle", "keepalives_interval", "keepalives_count",
-				      "tcp_user_timeout", NULL };
-	const char *const values[] = { plain_url(conf->url, room, sizeof(room)), wait,
-				       conf->program, "10", "3", "3", "8000", NULL };
+	const char *const words[] = { "dbname",
+				      "connect_timeout",
+				      "fallback_application_name",
+				      "keepalives_idle",
+				      "keepalives_interval",
+				      "keepalives_count",
+				      "tcp_user_timeout",
+				      NULL };
+	const char *const values[] = { plain_url(conf->url, room, sizeof(room)),
+				       wait,
+				       conf->program,
+				       "10",
+				       "3",
+				       "3",
+				       "8000",
+				       NULL };
 	PGconn *conn;
 
 	snprintf(wait, sizeof(wait), "%d", CONNECT_S);
@@ -260,9 +273,9 @@ back_off(struct db *db)
 {
 	int64_t ms = db->backoff_ms * 2;
 
-	db->backoff_ms = ms < BACKOFF_FIRST_MS ? BACKOFF_FIRST_MS
-		       : ms > BACKOFF_MOST_MS  ? BACKOFF_MOST_MS
-					       : ms;
+	db->backoff_ms = ms < BACKOFF_FIRST_MS	? BACKOFF_FIRST_MS
+			 : ms > BACKOFF_MOST_MS ? BACKOFF_MOST_MS
+						: ms;
 	ms = db->backoff_ms / 2 + rnd_below((uint32_t)db->backoff_ms / 2 + 1);
 	db->next_try_us = clock_read_us() + ms * 1000;
 }
@@ -270,7 +283,8 @@ back_off(struct db *db)
 static enum err
 went_away(struct db *db, enum err e)
 {
-	copy(db->complaint, sizeof(db->complaint), db->conn == NULL ? "" : PQerrorMessage(db->conn));
+	copy(db->complaint, sizeof(db->complaint),
+	     db->conn == NULL ? "" : PQerrorMessage(db->conn));
 	drop(db);
 	back_off(db);
 	if (!db->away)
@@ -352,7 +366,8 @@ static PGresult *
 answer(struct db *db)
 {
 	PGresult *last = NULL, *r;
-	int64_t deadline = clock_read_us() + (db->conf->patient ? 3600 : 1) * HARD_MS * INT64_C(1000);
+	int64_t deadline =
+		clock_read_us() + (db->conf->patient ? 3600 : 1) * HARD_MS * INT64_C(1000);
 
 	for (;;) {
 		if (!wait_answer(db->conn, deadline)) {
@@ -388,8 +403,10 @@ worked(const PGresult *r)
 static void
 log_broken(const struct db *db, const struct db_stmt *st, const PGresult *r, const char *state)
 {
-	bool quotes = state != NULL && (strncmp(state, "22", 2) == 0 || strncmp(state, "23", 2) == 0);
-	const char *why = r == NULL ? db->complaint : PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
+	bool quotes =
+		state != NULL && (strncmp(state, "22", 2) == 0 || strncmp(state, "23", 2) == 0);
+	const char *why =
+		r == NULL ? db->complaint : PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
 
 	log_error(EV("db.failed"), KS("stmt", st->name), KS("sqlstate", state),
 		  KS("why", quotes ? "values not shown" : why));

@@ -16,11 +16,13 @@
 
 struct db;
 
+/* clang-format off */
 struct db_stmt {
 	const char *name, *sql;
 	int  args;	/* $1 to $args */
 	bool writes;	/* it changes something: never repeat it blindly */
 };
+/* clang-format on */
 
 /* One owner's table. */
 struct db_set {
@@ -28,6 +30,7 @@ struct db_set {
 	int n;
 };
 
+/* clang-format off */
 struct db_conf {
 	const char *url;	  /* libpq URI; several hosts allowed */
 	const char *program;	  /* application_name */
@@ -36,9 +39,14 @@ struct db_conf {
 	int64_t slow_us;	  /* a warning for each statement slower than this */
 	bool patient;		  /* no statement timeout: for migrations */
 };
+/* clang-format on */
 
 /* Values by position; NULL is null. */
-#define ARGS(...) (const char *const[]){ __VA_ARGS__ }
+#define ARGS(...)             \
+	(const char *const[]) \
+	{                     \
+		__VA_ARGS__   \
+	}
 
 /* The handle; connects at first use or by db_ready. Never NULL. `conf` is kept. */
 struct db *db_open(const struct db_conf *conf);

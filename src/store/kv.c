@@ -49,11 +49,10 @@ struct kv {
 };
 
 /* KEYS[1]; ARGV: version, value, seconds. A record without a version is older than any. */
-static const char PUT_SCRIPT[] =
-	"local head = redis.call('GETRANGE', KEYS[1], 0, 20) "
-	"local old = tonumber(string.match(head, '^(%d+)\\n')) "
-	"if old and old >= tonumber(ARGV[1]) then return 0 end "
-	"redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3]) return 1";
+static const char PUT_SCRIPT[] = "local head = redis.call('GETRANGE', KEYS[1], 0, 20) "
+				 "local old = tonumber(string.match(head, '^(%d+)\\n')) "
+				 "if old and old >= tonumber(ARGV[1]) then return 0 end "
+				 "redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3]) return 1";
 
 /*
  * The address
@@ -86,7 +85,8 @@ parse_number(const char *text, size_t len, int most, int *out_r)
 	char digits[8];
 	int64_t n;
 
-	if (!copied(digits, sizeof(digits), text, len) || !text_to_int(digits, &n) || n < 0 || n > most)
+	if (!copied(digits, sizeof(digits), text, len) || !text_to_int(digits, &n) || n < 0 ||
+	    n > most)
 		return false;
 	*out_r = (int)n;
 	return true;
@@ -107,7 +107,8 @@ parse_host(struct address *to, const char *p)
 	if (slash != NULL && slash[1] != '\0' &&
 	    !parse_number(slash + 1, strlen(slash + 1), 9999, &to->base))
 		return false;
-	if (colon != NULL && !parse_number(colon + 1, len - (size_t)(colon + 1 - p), 65535, &to->port))
+	if (colon != NULL &&
+	    !parse_number(colon + 1, len - (size_t)(colon + 1 - p), 65535, &to->port))
 		return false;
 	len = colon == NULL ? len : (size_t)(colon - p);
 	return len > 0 && copied(to->host, sizeof(to->host), p, len);
@@ -119,7 +120,8 @@ parse_url(struct address *to, const char *url)
 	*to = (struct address){ .port = 6379 };
 	if (strncmp(url, "unix://", 7) == 0) {
 		to->is_path = true;
-		return url[7] == '/' && copied(to->host, sizeof(to->host), url + 7, strlen(url + 7));
+		return url[7] == '/' &&
+		       copied(to->host, sizeof(to->host), url + 7, strlen(url + 7));
 	}
 	return strncmp(url, "redis://", 8) == 0 && parse_host(to, url + 8);
 }
@@ -182,9 +184,9 @@ back_off(struct kv *kv, const char *why)
 	if (!kv->away)
 		log_warn(EV("redis.unreachable"), KS("why", why));
 	kv->away = true;
-	kv->backoff_ms = ms < BACKOFF_FIRST_MS ? BACKOFF_FIRST_MS
-		       : ms > BACKOFF_MOST_MS  ? BACKOFF_MOST_MS
-					       : ms;
+	kv->backoff_ms = ms < BACKOFF_FIRST_MS	? BACKOFF_FIRST_MS
+			 : ms > BACKOFF_MOST_MS ? BACKOFF_MOST_MS
+						: ms;
 	ms = kv->backoff_ms / 2 + rnd_below((uint32_t)kv->backoff_ms / 2 + 1);
 	kv->next_try_us = clock_read_us() + ms * 1000;
 	hang_up(kv);
@@ -232,7 +234,8 @@ begin(struct kv *kv)
 	if (redisSetTimeout(kv->c, wait) != REDIS_OK || !log_in_there(kv))
 		return false;
 	kv->c->reader->maxbuf = 0; /* keep the reader's buffer between turns */
-	if (kv->to.base != 0 && !said(redisCommand(kv->c, "SELECT %d", kv->to.base), REDIS_REPLY_STATUS))
+	if (kv->to.base != 0 &&
+	    !said(redisCommand(kv->c, "SELECT %d", kv->to.base), REDIS_REPLY_STATUS))
 		return false;
 	return load_script(kv);
 }
@@ -328,7 +331,8 @@ hear_once(struct kv *kv)
 		kv->heard = r;
 		return true;
 	}
-	log_warn(EV("redis.answered_oddly"), KS("why", r->type == REDIS_REPLY_ERROR ? r->str : "?"));
+	log_warn(EV("redis.answered_oddly"),
+		 KS("why", r->type == REDIS_REPLY_ERROR ? r->str : "?"));
 	freeReplyObject(r);
 	kv->c->err = REDIS_ERR_OTHER;
 	return false;
@@ -502,7 +506,8 @@ kv_forget_all(struct kv *kv, const char *prefix, int64_t *n_r)
 	if (!kv_ready(kv))
 		return E_UNAVAILABLE;
 	do {
-		redisReply *page = redisCommand(kv->c, "SCAN %s MATCH %s* COUNT 500", cursor, prefix);
+		redisReply *page =
+			redisCommand(kv->c, "SCAN %s MATCH %s* COUNT 500", cursor, prefix);
 
 		good = page != NULL && page->type == REDIS_REPLY_ARRAY && page->elements == 2 &&
 		       forget_page(kv, page, n_r);

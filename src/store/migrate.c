@@ -19,8 +19,8 @@ enum { MIGRATIONS_MOST = 9999 };
 
 struct step {
 	int64_t number;
-	const char *name;	/* "0001_users" */
-	const char *checksum;	/* of the file, or as applied */
+	const char *name;     /* "0001_users" */
+	const char *checksum; /* of the file, or as applied */
 	const char *applied_at;
 };
 
@@ -32,6 +32,7 @@ static const struct shape STEP = SHAPE(struct step,
 
 enum { APPLIED, RECORD, FORGET, SET_ROLE };
 
+/* clang-format off */
 static const struct db_stmt SQL[] = {
 	[APPLIED] = { "migrate_applied",
 		"SELECT number, name, checksum, to_char(applied_at, 'YYYY-MM-DD HH24:MI:SS TZ')"
@@ -43,16 +44,16 @@ static const struct db_stmt SQL[] = {
 	[SET_ROLE] = { "migrate_set_role",
 		"SELECT set_config('usher.service_role', $1, false)", 1, false },
 };
+/* clang-format on */
 
 static const struct db_set STATEMENTS = { SQL, NELEM(SQL) };
 static const struct db_set *const SETS[] = { &STATEMENTS, NULL };
 
 /* Any number, always the same: what two runs meet at. */
-static const char PREPARE[] =
-	"SELECT pg_advisory_lock(7305808869231650162);"
-	"CREATE TABLE IF NOT EXISTS schema_migrations ("
-	" number int PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,"
-	" applied_at timestamptz NOT NULL DEFAULT now())";
+static const char PREPARE[] = "SELECT pg_advisory_lock(7305808869231650162);"
+			      "CREATE TABLE IF NOT EXISTS schema_migrations ("
+			      " number int PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,"
+			      " applied_at timestamptz NOT NULL DEFAULT now())";
 
 /* A run: two connections, one that holds the lock, one that works; files against rows. */
 struct run {

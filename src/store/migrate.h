@@ -14,9 +14,10 @@
 
 struct migrate {
 	struct arena *arena;
-	const char *url;	  /* of the owner of the tables */
+	const char *url; /* of the owner of the tables */
 	const char *dir;
-	const char *service_role; /* who gets the rights of the service: set as usher.service_role */
+	const char
+		*service_role; /* who gets the rights of the service: set as usher.service_role */
 	void (*say)(const char *line); /* progress, one line each, without line feed */
 };
 

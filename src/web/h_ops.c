@@ -21,7 +21,9 @@ get_readyz(struct req *rq)
 	struct buf b = buf_new(rq->arena, 128);
 
 	buf_printf(&b, "{\"status\":\"%s\",\"checks\":{\"postgresql\":\"%s\",\"redis\":\"%s\"}}",
-		   !database ? "unavailable" : cache ? "ready" : "degraded",
+		   !database ? "unavailable"
+		   : cache   ? "ready"
+			     : "degraded",
 		   database ? "ok" : "unavailable", cache ? "ok" : "unavailable");
 	return reply_json(rq, database ? 200 : 503, b.text, b.len);
 }

@@ -18,6 +18,7 @@ enum {
 
 /* Which parameter goes where. A client may send HTTP_* as it likes; what has no HTTP_
  * comes from nginx alone. `once`: twice in one request is malformed. */
+/* clang-format off */
 static const struct param {
 	const char *name;
 	size_t len, off;
@@ -43,6 +44,7 @@ static const struct param {
 	P("HTTP_USER_AGENT", agent, false),
 #undef P
 };
+/* clang-format on */
 
 void
 http_init(void)
@@ -115,7 +117,8 @@ sane_id(const char *id)
 	size_t len = strlen(id);
 
 	return len > 0 && len <= ID_MOST &&
-	       strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == len;
+	       strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") ==
+		       len;
 }
 
 /* W3C trace context: version, trace id, parent id, flags, all lower-case hexadecimal. */
@@ -231,8 +234,8 @@ read_body(struct req *rq)
 bool
 http_read(struct req *rq, int fd)
 {
-	static const struct head NOTHING = { "", "", "", "", "", "", "", "", "", "", "",
-					     "", "", "", "", "", "", "", OK };
+	static const struct head NOTHING = { "", "", "", "", "", "", "", "", "", "",
+					     "", "", "", "", "", "", "", "", OK };
 
 	rq->fcgi.ipcFd = fd;
 	rq->fcgi.keepConnection = 1; /* else the library closes it before it reads */

@@ -22,6 +22,7 @@ enum {
 };
 
 /* What nginx says of the request; "" for what it does not. */
+/* clang-format off */
 struct head {
 	const char *method, *uri, *content_type, *content_length, *peer, *attempt_id;
 	const char *authorization, *if_match, *if_none_match, *prefer, *accept_language;
@@ -29,6 +30,7 @@ struct head {
 	const char *path, *query; /* the two halves of the raw URI */
 	enum err broken;	  /* OK, or why it is not worth looking at */
 };
+/* clang-format on */
 
 struct route;
 
@@ -45,12 +47,12 @@ struct req {
 	const struct route *route;
 	unsigned stage;
 	enum err refused;
-	int64_t id;		/* from the path; 0: none, or not a number */
+	int64_t id; /* from the path; 0: none, or not a number */
 	int session_slot, page_slot;
 	struct wanted *page;
 	void *in, *query;
 
-	int status;		/* of the answer; 0 while there is none */
+	int status; /* of the answer; 0 while there is none */
 	size_t sent;
 };
 

@@ -24,9 +24,12 @@ decoded(struct arena *a, const char *from, size_t len)
 	char *out = arena_get(a, len + 1), *to = out;
 
 	for (const char *end = from + len; from < end; from++) {
-		bool code = *from == '%' && end - from > 2 && hex(from[1]) >= 0 && hex(from[2]) >= 0;
+		bool code =
+			*from == '%' && end - from > 2 && hex(from[1]) >= 0 && hex(from[2]) >= 0;
 
-		*to++ = code ? (char)(hex(from[1]) << 4 | hex(from[2])) : *from == '+' ? ' ' : *from;
+		*to++ = code	       ? (char)(hex(from[1]) << 4 | hex(from[2]))
+			: *from == '+' ? ' '
+				       : *from;
 		from += code ? 2 : 0;
 	}
 	return text_is_utf8(out, (size_t)(to - out)) ? out : NULL;
@@ -57,7 +60,8 @@ read_pair(struct arena *a, const struct shape *s, const char *text, size_t len, 
 		return;
 	}
 	len -= equals == NULL ? len : name_len + 1;
-	m = read_value(a, f, decoded(a, equals == NULL ? "" : equals + 1, len), &seen[f - s->field], out);
+	m = read_value(a, f, decoded(a, equals == NULL ? "" : equals + 1, len), &seen[f - s->field],
+		       out);
 	if (m != MSG_OK)
 		fault_add(faults, "query", f->name, m, f);
 }
@@ -87,7 +91,8 @@ query_read(struct arena *a, const struct shape *s, const char *text, void *out,
 			read_pair(a, s, text, len, seen, out, faults_r);
 		text += len + (text[len] == '&');
 	}
-	for (const struct field *f = s == NULL ? NULL : s->field; f != NULL && f->name != NULL; f++) {
+	for (const struct field *f = s == NULL ? NULL : s->field; f != NULL && f->name != NULL;
+	     f++) {
 		if (f->need != 0 && !seen[f - s->field])
 			fault_add(faults_r, "query", f->name, MSG_MISSING, f);
 	}

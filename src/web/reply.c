@@ -80,6 +80,7 @@ status_phrase(int status)
 		int status;
 		const char *phrase;
 	} PHRASES[] = {
+		/* clang-format off */
 		{ 200, "OK" }, { 201, "Created" }, { 202, "Accepted" }, { 204, "No Content" },
 		{ 304, "Not Modified" }, { 400, "Bad Request" }, { 401, "Unauthorized" },
 		{ 403, "Forbidden" }, { 404, "Not Found" }, { 405, "Method Not Allowed" },
@@ -87,6 +88,7 @@ status_phrase(int status)
 		{ 415, "Unsupported Media Type" }, { 422, "Unprocessable Content" },
 		{ 429, "Too Many Requests" }, { 500, "Internal Server Error" },
 		{ 503, "Service Unavailable" },
+		/* clang-format on */
 	};
 
 	for (size_t i = 0; i < NELEM(PHRASES); i++) {
@@ -124,8 +126,10 @@ put_cors(struct buf *b, const char *origin)
 	if (any_origin)
 		buf_lit(b, "Access-Control-Allow-Origin: *\r\n");
 	else if (origin_listed(origin))
-		buf_printf(b, "Access-Control-Allow-Origin: %s\r\n"
-			      "Access-Control-Allow-Credentials: true\r\n", origin);
+		buf_printf(b,
+			   "Access-Control-Allow-Origin: %s\r\n"
+			   "Access-Control-Allow-Credentials: true\r\n",
+			   origin);
 	else
 		return;
 	buf_lit(b, "Access-Control-Expose-Headers: Link, Location, ETag, Retry-After, RateLimit,"
@@ -279,10 +283,12 @@ reply_preflight(struct req *rq, const char *methods)
 {
 	struct buf b = head(rq, 204, NULL);
 
-	buf_printf(&b, "Allow: %s, OPTIONS\r\nAccess-Control-Allow-Methods: %s\r\n"
-		       "Access-Control-Allow-Headers: Authorization, Content-Type, If-Match,"
-		       " If-None-Match, Prefer, Idempotency-Key, X-Request-Id, traceparent,"
-		       " Accept-Language\r\nAccess-Control-Max-Age: 600\r\n", methods, methods);
+	buf_printf(&b,
+		   "Allow: %s, OPTIONS\r\nAccess-Control-Allow-Methods: %s\r\n"
+		   "Access-Control-Allow-Headers: Authorization, Content-Type, If-Match,"
+		   " If-None-Match, Prefer, Idempotency-Key, X-Request-Id, traceparent,"
+		   " Accept-Language\r\nAccess-Control-Max-Age: 600\r\n",
+		   methods, methods);
 	send_off(rq, &b, "", 0);
 }
 
@@ -342,8 +348,9 @@ put_problem_headers(struct buf *b, struct req *rq, enum err e)
 
 	buf_lit(b, "Cache-Control: no-store\r\nVary: Accept-Language\r\n");
 	if (status == 401)
-		buf_text(b, e == E_BAD_TOKEN ? "WWW-Authenticate: Bearer error=\"invalid_token\"\r\n"
-					     : "WWW-Authenticate: Bearer\r\n");
+		buf_text(b, e == E_BAD_TOKEN
+				    ? "WWW-Authenticate: Bearer error=\"invalid_token\"\r\n"
+				    : "WWW-Authenticate: Bearer\r\n");
 	if (status == 403)
 		buf_lit(b, "WWW-Authenticate: Bearer error=\"insufficient_scope\"\r\n");
 	if (status == 405)

@@ -11,6 +11,7 @@
 
 #define API "/api/v1"
 
+/* clang-format off */
 const struct route ROUTES[] = {
 	/* method  path                handler       who       asks         carries    use              query */
 	{ "GET",    API "/users/{id}", get_user,     SELF,     ASK_PAGE,    NULL,      0,               NULL,
@@ -34,6 +35,7 @@ const struct route ROUTES[] = {
 	{ "GET",    "/readyz",         get_readyz,   ANYONE,   ASK_NOTHING, NULL,      0,               NULL,
 	  "are the stores there" },
 };
+/* clang-format on */
 const int ROUTE_COUNT = NELEM(ROUTES);
 
 int
@@ -67,7 +69,8 @@ path_fits(const char *pattern, const char *path, const char **id_r, size_t *id_l
 		pattern += before;
 	if (brace != NULL && *id_len_r == 0)
 		return false;
-	return strcmp(rest, pattern) == 0 || (rest[0] == '/' && rest[1] == '\0' && *pattern == '\0');
+	return strcmp(rest, pattern) == 0 ||
+	       (rest[0] == '/' && rest[1] == '\0' && *pattern == '\0');
 }
 
 /* A word of its own ("me") goes before a number. */

@@ -17,6 +17,7 @@ enum asks {
 	ASK_PAGE, /* the page of the user in the path, or of the token's user */
 };
 
+/* clang-format off */
 struct route {
 	const char *method, *path; /* {id} stands for a user's number; no slash at the end */
 	enum err  (*serve)(struct req *rq);
@@ -27,6 +28,7 @@ struct route {
 	const struct shape *query;
 	const char *help;
 };
+/* clang-format on */
 
 extern const struct route ROUTES[];
 extern const int ROUTE_COUNT;

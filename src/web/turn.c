@@ -16,9 +16,9 @@
 #include "service.h"
 
 enum {
-	ACCEPTS = 8,		/* a turn: the other workers want their share of a burst */
-	STALL_S = 2,		/* longest wait for the rest of a record that has begun */
-	FIRST_BYTE_MS = 20,	/* nginx sends right after connecting */
+	ACCEPTS = 8,	    /* a turn: the other workers want their share of a burst */
+	STALL_S = 2,	    /* longest wait for the rest of a record that has begun */
+	FIRST_BYTE_MS = 20, /* nginx sends right after connecting */
 	DRAIN_S = 30,
 };
 
@@ -56,7 +56,8 @@ accept_one(void)
 	if (fd >= 0)
 		return park(fd);
 	if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-		log_error(EV("accept.failed"), KS("why", strerror(errno)), KI("connections", t.parked));
+		log_error(EV("accept.failed"), KS("why", strerror(errno)),
+			  KI("connections", t.parked));
 		poll(NULL, 0, 10);
 		return false;
 	}
@@ -177,8 +178,10 @@ set_up(int fd, int batch, const struct ctx *shared)
 	socklen_t size = sizeof(listening);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 || !listening) {
-		log_fail(E_BUG, EV("worker.no_socket"),
-			 KS("mend", "start it with a listening socket on descriptor 0, as spawn-fcgi does"));
+		log_fail(
+			E_BUG, EV("worker.no_socket"),
+			KS("mend",
+			   "start it with a listening socket on descriptor 0, as spawn-fcgi does"));
 		return false;
 	}
 	t.listener = fd;
@@ -202,7 +205,9 @@ turn_run(int fd, int batch, const struct ctx *shared, void (*serve)(struct req *
 		int n = epoll_pwait(t.epoll, ev, batch + 1, t.draining ? 100 : -1, service_mask());
 
 		if (n < 0 && errno != EINTR)
-			return log_fail(E_BUG, EV("worker.epoll_failed"), KS("why", strerror(errno))), 1;
+			return log_fail(E_BUG, EV("worker.epoll_failed"),
+					KS("why", strerror(errno))),
+			       1;
 		if (n > 0)
 			one_turn(ev, n, serve);
 		if (service_stopping() && !t.draining)

@@ -29,7 +29,7 @@ local KINDS = {
 			headers["Content-Length"] = 29
 			return wrk.format("PATCH", "/api/v1/users/" .. id, headers)
 		end,
-		body = function(n) return string.format('{"nickname":"%014d"}\n', n) end,
+		body = function(n) return string.format('{"nickname":"%014d"}', n) end,
 	},
 	login = {
 		head = function(id)

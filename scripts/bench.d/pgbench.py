@@ -13,8 +13,8 @@ SET = """\
 \\set value random(1, 99999999999999)
 \\set id random(1, {users})
 """
-UUID = ("(lpad(to_hex(:run), 8, '0') || '-' || lpad(to_hex(:client_id), 4, '0') || '-7000-8000-' ||"
-        " lpad(to_hex(:n), 12, '0'))")
+UUID = ("(lpad(to_hex((:run)::bigint), 8, '0') || '-' || lpad(to_hex((:client_id)::bigint), 4, '0') || '-7000-8000-' ||"
+        " lpad(to_hex((:n)::bigint), 12, '0'))")
 PARAMETERS = {  # of user_change
     "$1": UUID,
     "$2": ":request",

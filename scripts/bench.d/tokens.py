@@ -22,7 +22,7 @@ def part(data):
 
 def main():
     key = hmac.new(os.environ["JWT_SECRET_KEY"].encode(), digestmod=hashlib.sha256)
-    head = part(json.dumps({"alg": "HS256", "typ": "JWT"}).encode())
+    head = part(b'{"alg":"HS256","typ":"JWT"}')
     now = int(time.time())
     claims = {"use": "access", "iss": "usher", "aud": "usher", "iat": now, "exp": now + LIFE_S}
     out = sys.stdout.buffer

@@ -26,6 +26,7 @@ kafka_address() {
 kafka_choose() {
 	local kind=${1:-real}
 	mkdir -p "$KAFKA_HOME"
+	[[ $kind != real ]] || kafka_jars_there || note kafka "fetching $KAFKA_VERSION into $KAFKA_CACHE, once"
 	if [[ $kind == real ]] && ! kafka_get_ready >"$USHER_VAR/log/step-kafka-jars.log" 2>&1; then
 		kind=embedded
 		note kafka "Java 17 or Kafka's jars can't be had (log/step-kafka-jars.log): embedded broker, in memory, for a first look only"

@@ -1,0 +1,262 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2153 # REQUESTS is what a shot sets, CONNECTIONS what scripts/bench was told
+# The measurements of scripts/bench: each function notes the figures of one or more rows.
+
+HOT=1000       # users that the cached rows read: their tokens and records fit everywhere
+MANY=20000     # users that the changing rows change
+LOGIN_LEAST=10 # seconds; there are only a few logins in each
+
+warm() { # COUNT: these users and their sessions are in Redis
+	clean_shot get 1 "$CONNECTIONS" 1 "$1"
+	# each at least once: a second's load passes through the lists more often than that
+	((REQUESTS > $1)) || clean_shot get 5 "$CONNECTIONS" 1 "$1"
+}
+
+#
+# Reading
+#
+
+read_echo() {
+	clean_shot echo "$SECONDS_EACH" "$CONNECTIONS" 1 "$HOT"
+	echo_rate=$RATE
+	echo_p99=$P99
+}
+
+read_cached() {
+	local before
+	kv_count
+	before=$KV_MISSES
+	shot get "$SECONDS_EACH" "$CONNECTIONS" 1 "$HOT"
+	kv_count
+	((KV_MISSES - before <= REQUESTS / 1000)) || die "cached: $((KV_MISSES - before)) keys were absent"
+	cached_rate=$RATE
+	cached_p99=$P99
+}
+
+measure_cached() {
+	local round ratios=() rates=() echoes=() tails=() echo_tails=() errors=()
+	local echo_rate echo_p99 cached_rate cached_p99
+	for ((round = 1; round <= ROUNDS; round++)); do
+		warm "$HOT"
+		in_turn "$round" read_echo read_cached
+		ratios+=("$(calc "$cached_rate / $echo_rate")")
+		rates+=("$cached_rate")
+		echoes+=("$echo_rate")
+		tails+=("$cached_p99")
+		echo_tails+=("$echo_p99")
+		errors+=("$ERRORS")
+		progress cached "$(whole "$cached_rate")/s, p99 $cached_p99 ms; echo $(whole "$echo_rate")/s, p99 $echo_p99 ms"
+	done
+	figure cached_vs_echo "$(median "${ratios[@]}")" \
+		"$(wholes "${rates[@]}") / $(wholes "${echoes[@]}") requests/s"
+	figure cached_p99_ms "$(median "${tails[@]}")" "${tails[*]}; echo ${echo_tails[*]}"
+	figure cached_errors "$(total "${errors[@]}")" "${errors[*]}"
+}
+
+# Every user once in a round, so that its record, its session and its token are new to all.
+read_missing() {
+	local hits misses
+	kv flushall >/dev/null
+	kv_count
+	hits=$KV_HITS misses=$KV_MISSES
+	clean_shot get "$SECONDS_EACH" "$CONNECTIONS" 1 "$USERS" once
+	kv_count
+	((KV_HITS - hits <= REQUESTS / 1000 && KV_MISSES - misses >= 2 * REQUESTS)) ||
+		die "miss: $((KV_HITS - hits)) keys were there"
+	miss_rate=$RATE
+	miss_p99=$P99
+	miss_kept=$(calc "$(kv dbsize) / $REQUESTS / 2 * 100" 0)
+}
+
+measure_miss() {
+	local round ratios=() rates=() echoes=() tails=() kept=()
+	local echo_rate echo_p99 miss_rate miss_p99 miss_kept
+	for ((round = 1; round <= ROUNDS; round++)); do
+		settle
+		in_turn "$round" read_echo read_missing
+		ratios+=("$(calc "$miss_rate / $echo_rate")")
+		rates+=("$miss_rate")
+		echoes+=("$echo_rate")
+		tails+=("$miss_p99")
+		kept+=("$miss_kept")
+		progress miss "$(whole "$miss_rate")/s, p99 $miss_p99 ms; echo $(whole "$echo_rate")/s"
+	done
+	figure miss_vs_echo "$(median "${ratios[@]}")" \
+		"$(wholes "${rates[@]}") / $(wholes "${echoes[@]}") requests/s; p99 ${tails[*]} ms; put into Redis ${kept[*]} %"
+}
+
+#
+# Changing
+#
+
+# The statement as PostgreSQL heard it from a worker: logged for a moment, for want of a better
+# witness.
+change_statement() {
+	local log
+	log=$(realpath "$USHER_VAR/log/postgres.log")
+	pg_admin -d usher -c "ALTER SYSTEM SET log_min_duration_statement = 0" -c "SELECT pg_reload_conf()" >/dev/null
+	sleep 0.3
+	clean_shot patch 1 "$READERS" 1 "$MANY"
+	pg_admin -d usher -c "ALTER SYSTEM SET log_min_duration_statement = '200ms'" -c "SELECT pg_reload_conf()" >/dev/null
+	grep -a -m 1 ' execute user_change: ' "$log" | sed 's/.* execute user_change: //'
+	: >"$log" # a thousand lines of it
+}
+
+change_by_pgbench() {
+	local log=$BENCH_LOG/pgbench.log
+	settle
+	PGPASSWORD=$SERVICE_PASSWORD PGCLIENTENCODING=UTF8 "$PG_BIN/pgbench" -h "$(run_path)/pg" -U usher -n -M prepared \
+		-c "$READERS" -j "$READERS" -T "$SECONDS_EACH" -f "$BENCH_LOG/user_change.sql" \
+		-D n=0 -D "run=$((++pgbench_runs + SECONDS_AT_START))" -D request=0123456789abcdef0123456789abcdef \
+		usher >"$log" 2>&1 || die "pgbench failed: $(tail -n 3 "$log")"
+	grep -q '^number of failed transactions: 0 ' "$log" || die "pgbench had failures: $log"
+	pgbench_rate=$(sed -n 's/^tps = \([0-9.]*\).*/\1/p' "$log")
+}
+
+change_by_patch() {
+	local before after
+	settle
+	before=$(events)
+	clean_shot patch "$SECONDS_EACH" "$CONNECTIONS" 1 "$MANY"
+	after=$(events)
+	((after - before >= REQUESTS)) || die "patch: $REQUESTS answers, but $((after - before)) events"
+	patch_rate=$RATE
+	patch_p99=$P99
+}
+
+events() { pg_admin -d usher -At -c "SELECT count(*) FROM events"; }
+
+measure_patch() {
+	local round ratios=() rates=() bases=() tails=() pgbench_runs=0
+	local patch_rate patch_p99 pgbench_rate
+	warm "$MANY"
+	change_statement >"$BENCH_LOG/user_change.txt"
+	python3 "$BENCH_D/pgbench.py" "$MANY" <"$BENCH_LOG/user_change.txt" >"$BENCH_LOG/user_change.sql"
+	for ((round = 1; round <= ROUNDS; round++)); do
+		in_turn "$round" change_by_pgbench change_by_patch
+		ratios+=("$(calc "$patch_rate / $pgbench_rate")")
+		rates+=("$patch_rate")
+		bases+=("$pgbench_rate")
+		tails+=("$patch_p99")
+		progress patch "$(whole "$patch_rate")/s, p99 $patch_p99 ms; pgbench $(whole "$pgbench_rate")/s"
+	done
+	figure patch_vs_pgbench "$(median "${ratios[@]}")" \
+		"$(wholes "${rates[@]}") / $(wholes "${bases[@]}") changes/s; p99 ${tails[*]} ms"
+}
+
+#
+# Hashing
+#
+
+hash_alone() { hash_s=$(python3 "$BENCH_D/bcrypt.py" time "$COST" "$(nproc)" "$((SECONDS_EACH / 2 + 1))"); }
+
+hash_logins() {
+	clean_shot login "$login_seconds" $((2 * HASHERS)) "$login_next" "$MANY"
+	login_rate=$RATE
+	((login_next += REQUESTS + 4 * HASHERS))
+}
+
+measure_login() {
+	local round ratios=() rates=() times=() login_next=1
+	local login_rate hash_s login_seconds=$((SECONDS_EACH > LOGIN_LEAST ? SECONDS_EACH : LOGIN_LEAST))
+	for ((round = 1; round <= ROUNDS; round++)); do
+		in_turn "$round" hash_alone hash_logins
+		ratios+=("$(calc "$login_rate * $hash_s / $(nproc)")")
+		rates+=("$(calc "$login_rate" 2)")
+		times+=("$(calc "$hash_s * 1000" 0)")
+		progress login "$(calc "$login_rate" 2)/s; one bcrypt $(calc "$hash_s * 1000" 0) ms, $(nproc) at once"
+	done
+	figure login_vs_bcrypt "$(median "${ratios[@]}")" \
+		"${rates[*]} logins/s; one bcrypt ${times[*]} ms with $(nproc) at once"
+}
+
+read_quiet() {
+	clean_shot get "$SECONDS_EACH" "$CONNECTIONS" 1 "$HOT"
+	quiet_p99=$P99
+	quiet_rate=$RATE
+}
+
+# Logins begin a second earlier and end a second later.
+read_in_storm() {
+	local logins
+	(clean_shot login $((SECONDS_EACH + 2)) 16 "$login_next" "$MANY" && echo "$REQUESTS") >"$BENCH_LOG/storm" &
+	logins=$!
+	sleep 1
+	clean_shot get "$SECONDS_EACH" "$CONNECTIONS" 1 "$HOT"
+	storm_p99=$P99
+	storm_rate=$RATE
+	wait "$logins" || die "the logins failed"
+	storm_logins=$(<"$BENCH_LOG/storm")
+	((login_next += storm_logins + 64))
+}
+
+measure_storm() {
+	local round ratios=() storms=() quiets=() login_next=$((MANY / 2)) logins=()
+	local quiet_p99 quiet_rate storm_p99 storm_rate storm_logins
+	for ((round = 1; round <= ROUNDS; round++)); do
+		warm "$HOT"
+		in_turn "$round" read_quiet read_in_storm
+		ratios+=("$(calc "$storm_p99 / $quiet_p99")")
+		storms+=("$storm_p99")
+		quiets+=("$quiet_p99")
+		logins+=("$storm_logins")
+		progress storm "p99 $storm_p99 ms at $(whole "$storm_rate")/s with $storm_logins logins; quiet $quiet_p99 ms at $(whole "$quiet_rate")/s"
+	done
+	figure storm_p99_ratio "$(median "${ratios[@]}")" "p99 ${storms[*]} / ${quiets[*]} ms; logins meanwhile ${logins[*]}"
+}
+
+#
+# The worker
+#
+
+pool_resident() { # FIELD: of each reader, KiB
+	local pid
+	for pid in $(pool_pids read); do resident "$pid" "$1"; done
+}
+
+# Fresh workers: their growth at the start is not hidden by what ran before.
+measure_memory() {
+	local before after grown=() i pids requests=0 size peak
+	(api_restart) >"$BENCH_LOG/restart.log" 2>&1 || die "the pools did not start again: $BENCH_LOG/restart.log"
+	pool_drained read
+	pids=$(pool_pids read | xargs)
+	warm "$HOT"
+	while ((requests < WARM_UP)); do
+		clean_shot get 2 "$CONNECTIONS" 1 "$HOT"
+		((requests += REQUESTS))
+	done
+	mapfile -t before < <(pool_resident VmRSS)
+	progress memory "after $requests requests: ${before[*]} KiB"
+	requests=0
+	while ((requests < MILLION)); do
+		clean_shot get 5 "$CONNECTIONS" 1 "$HOT"
+		((requests += REQUESTS))
+	done
+	mapfile -t after < <(pool_resident VmRSS)
+	progress memory "after $requests more: ${after[*]} KiB"
+	[[ $pids == "$(pool_pids read | xargs)" ]] || die "a worker ended meanwhile"
+	for i in "${!after[@]}"; do grown+=("$(mib "${after[i]} - ${before[i]}")"); done
+	figure worker_growth_mib "$(highest "${grown[@]}")" \
+		"${before[*]} KiB after the warm-up, ${after[*]} KiB after $requests more requests"
+	# whatever else a reader may hold on to: misses, changes, long lists
+	kv flushall >/dev/null
+	clean_shot get 2 "$CONNECTIONS" 1 "$USERS" once
+	clean_shot patch 2 "$CONNECTIONS" 1 "$MANY"
+	mapfile -t size < <(pool_resident VmRSS)
+	mapfile -t peak < <(pool_resident VmHWM)
+	[[ $pids == "$(pool_pids read | xargs)" ]] || die "a worker ended meanwhile"
+	figure worker_rss_mib "$(mib "$(highest "${size[@]}")")" \
+		"${size[*]} KiB after hits, misses and changes; peak ${peak[*]} KiB"
+}
+
+measure_start() {
+	local token took alive
+	token=$(sed -n '1s/^1 //p' "$TOKENS")
+	warm "$HOT"
+	took=$(cd "$USHER_VAR" && python3 "$BENCH_D/start.py" "$STARTS" /api/v1/users/1 "$token" "$USHER_BIN/usher-api" 2>"$BENCH_LOG/start.log") ||
+		die "start: $(tail -n 1 "$BENCH_LOG/start.log")"
+	alive=$(cd "$USHER_VAR" && python3 "$BENCH_D/start.py" "$STARTS" /healthz "$token" "$USHER_BIN/usher-api" 2>>"$BENCH_LOG/start.log") ||
+		die "start: $(tail -n 1 "$BENCH_LOG/start.log")"
+	progress start "$took ms to a user, $alive ms to /healthz"
+	figure start_ms "$took" "median of $STARTS, to a cached user; to /healthz $alive"
+}

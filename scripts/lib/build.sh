@@ -10,6 +10,8 @@ build() {
 	[[ -x $USHER_ROOT/configure ]] || (cd "$USHER_ROOT" && ./autogen.sh)
 	mkdir -p "$USHER_BUILD"
 	cd "$USHER_BUILD"
+	exec {lock}>"$USHER_BUILD.lock" # instances share the build: one make at a time
+	flock "$lock"
 	# shellcheck disable=SC2086 # a list of words
 	[[ -f Makefile ]] || "$USHER_ROOT/configure" ${USHER_CONFIGURE-}
 	make -j"$(nproc)"

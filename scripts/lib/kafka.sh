@@ -128,6 +128,7 @@ kafka_topics() {
 kafka_start() { "kafka_start_$(kafka_kind)"; }
 
 kafka_start_real() {
+	kafka_get_ready
 	port_free "$KAFKA_PORT"
 	port_free "$KAFKA_CONTROLLER_PORT"
 	kafka_conf

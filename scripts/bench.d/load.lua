@@ -10,6 +10,8 @@ local PASSWORD = "correct horse battery"
 
 local function bearer(token) return { ["Authorization"] = "Bearer " .. token } end
 
+local function nickname(n) return string.format('{"nickname":"%014d"}', n) end
+
 local JSON = "application/json"
 
 -- Each makes the fixed part of a user's request; what "body" gives is put behind it each time,
@@ -26,10 +28,9 @@ local KINDS = {
 		head = function(id, token)
 			local headers = bearer(token)
 			headers["Content-Type"] = JSON
-			headers["Content-Length"] = 29
-			return wrk.format("PATCH", "/api/v1/users/" .. id, headers)
+			return wrk.format("PATCH", "/api/v1/users/" .. id, headers, nickname(0)):sub(1, -#nickname(0) - 1)
 		end,
-		body = function(n) return string.format('{"nickname":"%014d"}', n) end,
+		body = nickname,
 	},
 	login = {
 		head = function(id)

@@ -57,7 +57,7 @@ kafka_fetch() {
 		</dependencies>
 		</project>
 	EOF
-	(cd "$new" && mvn -B -q org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
+	(cd "$new" && mvn -B -q -Dstyle.color=never org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
 		-DoutputDirectory="$new" -DincludeScope=runtime) || {
 		rm -rf "$new"
 		return 1

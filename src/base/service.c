@@ -16,7 +16,7 @@
 static volatile sig_atomic_t stopping;
 static sigset_t waiting_mask;
 
-static const int ASK_TO_STOP[] = { SIGTERM, SIGINT, SIGUSR1 };
+static const int ASK_TO_STOP[] = { SIGTERM, SIGINT, SIGQUIT, SIGUSR1 };
 
 static void
 on_stop(int sig)

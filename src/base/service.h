@@ -26,7 +26,7 @@ struct program {
  * ends the program with one line and status 2. */
 void service_options(const struct program *p, int argc, char **argv);
 
-/* Block our signals and set their handlers: TERM, INT and USR1 (what supervisors send)
+/* Block our signals and set their handlers: TERM, INT, QUIT and USR1 (what supervisors send)
  * ask for a drain, PIPE is ignored. Call it first: libfcgi replaces what it finds unset. */
 void service_signals(void);
 

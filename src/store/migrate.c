@@ -273,8 +273,11 @@ make_file(const struct migrate *m, const char *name, const char *end, const char
 {
 	const char *path = arena_printf(m->arena, "%s/%s%s", m->dir, name, end);
 	FILE *f = fopen(path, "wxe");
+	bool good = f != NULL && fputs(text, f) >= 0;
 
-	if (f == NULL || fputs(text, f) < 0 || fclose(f) != 0) {
+	if (f != NULL && fclose(f) != 0)
+		good = false;
+	if (!good) {
 		say(m, ": ", path, strerror(errno));
 		return E_CONFLICT;
 	}

@@ -43,24 +43,41 @@ set_value(struct arena *a, const struct field *f, void *out, const json_t *v)
 	}
 }
 
+/* How to read one document. */
+struct reading {
+	struct arena *arena;
+	const struct shape *shape;
+	unsigned use;
+	bool strict; /* a name that is not in the shape is a fault */
+	void *out;
+	struct faults *faults;
+};
+
 static void
-read_pair(struct arena *a, const struct shape *s, unsigned use, const char *key, const json_t *v,
-	  void *out, struct faults *faults)
+note_extra(const struct reading *r, const char *key)
 {
-	const struct field *f = field_find(s, use, key);
-	struct given *given = shape_given(s, out);
+	if (!r->strict)
+		return;
+	if (strlen(key) > KEY_SHOWN)
+		key = "(a very long name)";
+	fault_add(r->faults, "body", arena_text(r->arena, key), MSG_EXTRA, NULL);
+}
+
+static void
+read_pair(const struct reading *r, const char *key, const json_t *v)
+{
+	const struct field *f = field_find(r->shape, r->use, key);
+	struct given *given = shape_given(r->shape, r->out);
 	enum msg m;
 
 	if (f == NULL) {
-		if (strlen(key) > KEY_SHOWN)
-			key = "(a very long name)";
-		fault_add(faults, "body", arena_text(a, key), MSG_EXTRA, NULL);
+		note_extra(r, key);
 		return;
 	}
-	if ((m = set_value(a, f, out, v)) != MSG_OK)
-		fault_add(faults, "body", f->name, m, f);
+	if ((m = set_value(r->arena, f, r->out, v)) != MSG_OK)
+		fault_add(r->faults, "body", f->name, m, f);
 	if (given != NULL) {
-		uint64_t bit = UINT64_C(1) << (f - s->field);
+		uint64_t bit = UINT64_C(1) << (f - r->shape->field);
 
 		given->set |= bit;
 		given->null |= json_is_null(v) ? bit : 0;
@@ -68,35 +85,50 @@ read_pair(struct arena *a, const struct shape *s, unsigned use, const char *key,
 }
 
 static void
-read_object(struct arena *a, const struct shape *s, unsigned use, json_t *doc, void *out,
-	    struct faults *faults)
+read_object(const struct reading *r, json_t *doc)
 {
 	const char *key;
 	json_t *v;
 
-	json_object_foreach(doc, key, v) read_pair(a, s, use, key, v, out, faults);
-	for (const struct field *f = s->field; f->name != NULL; f++) {
-		if ((f->need & use) != 0 && json_object_get(doc, f->name) == NULL)
-			fault_add(faults, "body", f->name, MSG_MISSING, f);
+	json_object_foreach(doc, key, v)
+	{
+		read_pair(r, key, v);
 	}
+	for (const struct field *f = r->shape->field; f->name != NULL; f++) {
+		if ((f->need & r->use) != 0 && json_object_get(doc, f->name) == NULL)
+			fault_add(r->faults, "body", f->name, MSG_MISSING, f);
+	}
+}
+
+static enum err
+read_doc(const struct reading *r, const char *text, size_t len)
+{
+	json_error_t why;
+	json_t *doc = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+
+	shape_clear(r->shape, r->out);
+	if (doc == NULL)
+		return E_MALFORMED;
+	if (json_is_object(doc))
+		read_object(r, doc);
+	else
+		fault_add(r->faults, "body", NULL, MSG_NOT_OBJECT, NULL);
+	json_decref(doc);
+	return r->faults->n == 0 ? OK : E_INVALID;
 }
 
 enum err
 doc_read(struct arena *a, const struct shape *s, unsigned use, const char *text, size_t len,
 	 void *out, struct faults *faults_r)
 {
-	json_error_t why;
-	json_t *doc = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+	return read_doc(&(struct reading){ a, s, use, true, out, faults_r }, text, len);
+}
 
-	shape_clear(s, out);
-	if (doc == NULL)
-		return E_MALFORMED;
-	if (json_is_object(doc))
-		read_object(a, s, use, doc, out, faults_r);
-	else
-		fault_add(faults_r, "body", NULL, MSG_NOT_OBJECT, NULL);
-	json_decref(doc);
-	return faults_r->n == 0 ? OK : E_INVALID;
+enum err
+doc_pick(struct arena *a, const struct shape *s, unsigned use, const char *text, size_t len,
+	 void *out, struct faults *faults_r)
+{
+	return read_doc(&(struct reading){ a, s, use, false, out, faults_r }, text, len);
 }
 
 static void

@@ -19,6 +19,10 @@ void doc_init(void);
 enum err doc_read(struct arena *a, const struct shape *s, unsigned use, const char *text,
 		  size_t len, void *out, struct faults *faults_r) MUST_CHECK;
 
+/* The same, but names that are not in the shape are passed over: for what others wrote. */
+enum err doc_pick(struct arena *a, const struct shape *s, unsigned use, const char *text,
+		  size_t len, void *out, struct faults *faults_r) MUST_CHECK;
+
 /* The rows of `use` as one JSON object. */
 void doc_print(struct buf *b, const struct shape *s, unsigned use, const void *base);
 

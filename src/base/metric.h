@@ -25,6 +25,11 @@
 	X(DB_CONNECTS,    "usher_db_connects_total",       "connections made to PostgreSQL") \
 	X(TOKENS_CHECKED, "usher_tokens_checked_total",    "signatures of access tokens checked") \
 	X(TOKENS_KNOWN,   "usher_tokens_known_total",      "access tokens recognised without checking the signature again") \
+	X(EVENTS_RELAYED, "usher_events_relayed_total",    "events that Kafka has acknowledged") \
+	X(EVENTS_CONSUMED, "usher_events_consumed_total",  "events heard and done with")    \
+	X(EVENTS_DUPLICATE, "usher_events_duplicate_total", "events heard that had been done before") \
+	X(EVENTS_RETRIED, "usher_events_retried_total",    "tries of single events that failed") \
+	X(EVENTS_PARKED,  "usher_events_parked_total",     "events sent to the dead letters") \
 	X(SIGNUPS,        "usher_signups_total",           "users created")                 \
 	X(LOGINS,         "usher_logins_total",            "logins that succeeded")         \
 	X(LOGINS_FAILED,  "usher_logins_failed_total",     "logins refused")

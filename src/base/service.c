@@ -1,9 +1,11 @@
 /* service: options from a table, signals as a flag. */
 #include "service.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -52,6 +54,16 @@ const sigset_t *
 service_mask(void)
 {
 	return &waiting_mask;
+}
+
+bool
+service_pause(int ms)
+{
+	struct timespec t = { ms / 1000, (long)(ms % 1000) * 1000000 };
+
+	if (!stopping)
+		ppoll(NULL, 0, &t, &waiting_mask);
+	return stopping != 0;
 }
 
 bool

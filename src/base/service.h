@@ -33,6 +33,9 @@ void service_signals(void);
 /* The signal mask to wait with. */
 const sigset_t *service_mask(void);
 
+/* Wait, but not longer than it takes somebody to ask us to stop; whether one did. */
+bool service_pause(int ms);
+
 /* Has somebody asked us to stop? */
 bool service_stopping(void);
 

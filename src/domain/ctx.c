@@ -5,12 +5,18 @@
 #include "kv.h"
 
 #include "auth.h"
+#include "effect.h"
 #include "event.h"
+#include "outbox.h"
 #include "session.h"
 #include "user.h"
 
 const struct db_set *const ALL_STATEMENTS[] = {
 	&USER_STATEMENTS, &SESSION_STATEMENTS, &AUTH_STATEMENTS, &EVENT_STATEMENTS, NULL,
+};
+
+const struct db_set *const DAEMON_STATEMENTS[] = {
+	&USER_STATEMENTS, &SESSION_STATEMENTS, &OUTBOX_STATEMENTS, &EFFECT_STATEMENTS, NULL,
 };
 
 enum err

@@ -1,0 +1,200 @@
+/* effect: the table of what follows, and the one statement that makes it so. */
+#include "effect.h"
+
+#include <string.h>
+
+#include "db.h"
+#include "doc.h"
+#include "kv.h"
+#include "log.h"
+
+#include "settings.h"
+
+/* What follows from an event of a type; a type that is not here is counted as "event". */
+static const struct follows {
+	const char *type;
+	bool settings;	  /* the user's settings row */
+	const char *mail; /* kind of mail to its user */
+	const char *stat; /* counted besides "event" */
+} FOLLOWS[] = {
+	{ "user_created", true, "welcome", "new_user" },
+	{ "user_login", false, NULL, "login" },
+	{ "user_login_failed", false, NULL, "login_failed" },
+	{ "user_updated", false, NULL, "update" },
+};
+
+static const struct follows NOTHING = { "", false, NULL, NULL };
+
+enum { APPLY };
+
+/* clang-format off */
+/* By position: $1 ids, $2 users, $3 times, $4 settings row?, $5 mail or '', $6 stat or ''. */
+static const struct db_stmt SQL[] = {
+	[APPLY] = { "effect_apply",
+		"WITH heard AS (SELECT DISTINCT ON (event_id) * FROM unnest($1::uuid[], $2::bigint[],"
+		"  $3::timestamptz[], $4::bool[], $5::text[], $6::text[])"
+		"  AS h(event_id, user_id, at, settings, mail, stat)), "
+		"fresh AS (INSERT INTO processed_events (consumer, event_id)"
+		"  SELECT 'effects', event_id FROM heard ON CONFLICT DO NOTHING RETURNING event_id), "
+		"new AS (SELECT heard.* FROM heard JOIN fresh USING (event_id)), "
+		"settings AS (INSERT INTO user_settings (user_id, language) SELECT u.id, $7"
+		"  FROM new JOIN users u ON u.id = new.user_id WHERE new.settings"
+		"  ON CONFLICT DO NOTHING), "
+		"mail AS (INSERT INTO mail_outbox (event_id, kind, user_id, recipient, language)"
+		"  SELECT new.event_id, new.mail, u.id, u.email, COALESCE(s.language, $7)"
+		"  FROM new JOIN users u ON u.id = new.user_id LEFT JOIN user_settings s ON s.user_id = u.id"
+		"  WHERE new.mail <> '' ON CONFLICT DO NOTHING), "
+		"counted AS (SELECT (at AT TIME ZONE 'UTC')::date AS day, what, count(*) AS n FROM ("
+		"  SELECT at, 'event' AS what FROM new UNION ALL SELECT at, stat FROM new WHERE stat <> '')"
+		"  x GROUP BY 1, 2), "
+		"stats AS (INSERT INTO stats_daily AS s (day, what, n) SELECT day, what, n FROM counted"
+		"  ORDER BY day, what ON CONFLICT (day, what) DO UPDATE SET n = s.n + EXCLUDED.n"
+		"  RETURNING s.day, s.what, s.n) "
+		"SELECT day::text, (SELECT count(*) FROM fresh),"
+		" max(n) FILTER (WHERE what = 'event'), json_object_agg(what, n)::text"
+		" FROM stats GROUP BY day", 7, true },
+};
+/* clang-format on */
+const struct db_set EFFECT_STATEMENTS = { SQL, NELEM(SQL) };
+
+static const struct shape INCOMING =
+	SHAPE(struct incoming, { F(struct incoming, event_id), .use = 1, .need = 1 },
+	      { F(struct incoming, event_type), .use = 1, .need = 1, .min = 1, .max = 100 },
+	      { F(struct incoming, user_id), .use = 1, .nullable = true },
+	      { F(struct incoming, version), .use = 1, .nullable = true },
+	      { F(struct incoming, timestamp), .use = 1, .need = 1, .min = 20, .max = 40 });
+
+static bool
+is_uuid(const char *text)
+{
+	static const char FORM[] = "hhhhhhhh-hhhh-hhhh-hhhh-hhhhhhhhhhhh";
+
+	if (strlen(text) != sizeof(FORM) - 1)
+		return false;
+	for (size_t i = 0; FORM[i] != '\0'; i++) {
+		if (FORM[i] == '-' ? text[i] != '-'
+				   : strchr("0123456789abcdefABCDEF", text[i]) == NULL)
+			return false;
+	}
+	return true;
+}
+
+enum err
+effect_decode(struct arena *a, const char *value, size_t len, struct incoming *out_r,
+	      const char **why_r)
+{
+	struct faults faults = { 0 };
+
+	*why_r = "not an event: not JSON";
+	if (value == NULL) {
+		*why_r = "no value";
+		return E_INVALID;
+	}
+	switch (doc_pick(a, &INCOMING, 1, value, len, out_r, &faults)) {
+	case OK:
+		*why_r = "not an event: event_id is no UUID";
+		return is_uuid(out_r->event_id) ? OK : E_INVALID;
+	case E_INVALID:
+		*why_r = arena_printf(a, "not an event: %s: %s",
+				      faults.at[0].name == NULL ? "value" : faults.at[0].name,
+				      msg_type(faults.at[0].msg));
+		return E_INVALID;
+	default:
+		return E_INVALID;
+	}
+}
+
+static const struct follows *
+follows(const char *type)
+{
+	for (size_t i = 0; i < NELEM(FOLLOWS); i++) {
+		if (strcmp(FOLLOWS[i].type, type) == 0)
+			return &FOLLOWS[i];
+	}
+	return &NOTHING;
+}
+
+struct day {
+	const char *day;
+	int64_t fresh, events;
+	const char *counts;
+};
+
+static const struct shape DAY = SHAPE(struct day, { F(struct day, day), .use = 1 }, { F(struct day, fresh), .use = 1 },
+	      { F(struct day, events), .use = 1 }, { F(struct day, counts), .use = 1 });
+
+/* The arrays of the statement, as PostgreSQL writes them. Ids and times were checked to hold
+ * no quote; kinds and stats are ours. */
+struct columns {
+	struct buf id, user, at, settings, mail, stat;
+};
+
+static void
+put(struct buf *b, const char *text, bool quoted)
+{
+	buf_char(b, b->len == 0 ? '{' : ',');
+	if (quoted)
+		buf_char(b, '"');
+	buf_text(b, text);
+	if (quoted)
+		buf_char(b, '"');
+}
+
+static void
+put_event(struct ctx *c, struct columns *cs, const struct incoming *ev)
+{
+	const struct follows *f = follows(ev->event_type);
+	const char *user = db_int(c->arena, ev->user_id);
+
+	put(&cs->id, ev->event_id, false);
+	put(&cs->user, user == NULL ? "NULL" : user, false);
+	put(&cs->at, ev->timestamp, true);
+	put(&cs->settings, f->settings ? "t" : "f", false);
+	put(&cs->mail, f->mail == NULL ? "" : f->mail, true);
+	put(&cs->stat, f->stat == NULL ? "" : f->stat, true);
+}
+
+static const char *
+ended(struct buf *b)
+{
+	buf_char(b, '}');
+	return b->text;
+}
+
+/* The row in PostgreSQL is the truth; the copy is set, never counted up, and only to more. */
+static void
+copy_to_redis(struct ctx *c, const struct day *days, int n)
+{
+	for (int i = 0; i < n; i++) {
+		const char *key = arena_printf(c->arena, "stats:%s", days[i].day);
+		const char *value = arena_printf(c->arena, "%lld\n%s", (long long)days[i].events,
+						 days[i].counts);
+		struct kv_put p = { key, days[i].events, value, strlen(value), 2 * 86400 };
+
+		kv_put_later(c->kv, &p);
+	}
+	kv_turn_over(c->kv);
+}
+
+enum err
+effect_apply(struct ctx *c, const struct incoming *ev, int n, int *fresh_r)
+{
+	size_t room = (size_t)n * 40;
+	struct columns cs = { buf_new(c->arena, room), buf_new(c->arena, room),
+			      buf_new(c->arena, room), buf_new(c->arena, room),
+			      buf_new(c->arena, room), buf_new(c->arena, room) };
+	struct day *days;
+	int found;
+	enum err e;
+
+	for (int i = 0; i < n; i++)
+		put_event(c, &cs, &ev[i]);
+	e = db_many(c->db, c->arena, &SQL[APPLY],
+		    ARGS(ended(&cs.id), ended(&cs.user), ended(&cs.at), ended(&cs.settings),
+			 ended(&cs.mail), ended(&cs.stat), c->conf->default_language),
+		    &DAY, 1, &days, &found);
+	*fresh_r = e == OK && found > 0 ? (int)days[0].fresh : 0;
+	if (e == OK)
+		copy_to_redis(c, days, found);
+	return e;
+}

@@ -1,0 +1,199 @@
+/*
+ * inbox: from Kafka to effects, each once.
+ *
+ * A batch's effects and the ids of its events commit together; then the group is told.
+ * A bad message goes to the dead letters with its reason, and the partition goes on; a
+ * bad day (database away) is waited out, and no message goes to the dead letters for it.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "metric.h"
+#include "service.h"
+
+#include "bus.h"
+
+#include "effect.h"
+#include "role.h"
+#include "settings.h"
+
+enum {
+	BATCH = 500,
+	HEAR_MS = 200,
+	DONE_MS = 2000,
+	TRIES = 3, /* of one message that the database refuses */
+	TROUBLE_MS = 300,
+};
+
+struct inbox {
+	struct bus_conf in_conf, out_conf;
+	struct bus_in *in;
+	struct bus_out *out; /* for dead letters; opened for the first */
+	char dead_topic[256];
+};
+
+void *
+inbox_begin(struct ctx *c)
+{
+	struct inbox *x = must_alloc(sizeof(*x));
+
+	*x = (struct inbox){ .in_conf = { .servers = c->conf->kafka_bootstrap_servers,
+					  .client = "usher-consume",
+					  .group = c->conf->kafka_group_id,
+					  .topic = c->conf->kafka_topic },
+			     .out_conf = { .servers = c->conf->kafka_bootstrap_servers,
+					   .client = "usher-dead-letters" } };
+	strcpy(stpcpy(x->dead_topic, c->conf->kafka_topic), ".dlq");
+	x->in = bus_in_open(&x->in_conf);
+	return x;
+}
+
+/* The letter bears the original bytes, key and headers, and where it came from and why. */
+static struct bus_msg
+letter_of(struct ctx *c, const struct inbox *x, const struct bus_msg *m, const char *why)
+{
+	struct bus_header *h = arena_get(c->arena, (size_t)(m->n_headers + 4) * sizeof(*h));
+	const char *partition = arena_printf(c->arena, "%d", (int)m->partition);
+	const char *offset = arena_printf(c->arena, "%lld", (long long)m->offset);
+	struct bus_msg letter = *m;
+
+	if (m->n_headers > 0)
+		memcpy(h, m->headers, (size_t)m->n_headers * sizeof(*h));
+	h[letter.n_headers++] = BUS_HEADER("dlq-reason", why);
+	h[letter.n_headers++] = BUS_HEADER("dlq-topic", m->topic);
+	h[letter.n_headers++] = BUS_HEADER("dlq-partition", partition);
+	h[letter.n_headers++] = BUS_HEADER("dlq-offset", offset);
+	letter.headers = h;
+	letter.topic = x->dead_topic;
+	return letter;
+}
+
+static enum err
+park(struct ctx *c, struct inbox *x, const struct bus_msg *m, const char *why)
+{
+	struct bus_msg letter = letter_of(c, x, m, why);
+	struct bus_receipt got;
+	enum err e;
+
+	if (x->out == NULL)
+		x->out = bus_out_open(&x->out_conf);
+	e = bus_say(x->out, &letter, 1);
+	if (e == OK)
+		e = bus_settle(x->out, DONE_MS, &got);
+	if (e != OK) {
+		bus_out_close(&x->out); /* what waits in it would come after the next try */
+		return E_UNAVAILABLE;
+	}
+	metric_add(METRIC_EVENTS_PARKED, 1);
+	log_error(EV("event.parked"), KS("why", why), KI("partition", m->partition),
+		  KI("offset", m->offset));
+	return OK;
+}
+
+/* A day that is bad, not a message. */
+static bool
+is_passing(enum err e)
+{
+	return e == E_UNAVAILABLE || e == E_BUSY || e == E_UNCERTAIN;
+}
+
+/* One message alone, after its batch failed: so the one that the database refuses is found. */
+static enum err
+take_one(struct ctx *c, struct inbox *x, const struct bus_msg *m, const struct incoming *ev)
+{
+	enum err e = OK;
+	int fresh;
+
+	for (int try = 0; try < TRIES; try++) {
+		e = effect_apply(c, ev, 1, &fresh);
+		if (e == OK || is_passing(e))
+			return e;
+		metric_add(METRIC_EVENTS_RETRIED, 1);
+	}
+	return park(c, x, m, err_row(e)->name);
+}
+
+/* The batch's good messages, in order; bad ones are parked on the way. */
+struct sorted {
+	struct incoming *ev;
+	const struct bus_msg **msg;
+	int n;
+};
+
+static enum err
+sort_out(struct ctx *c, struct inbox *x, const struct bus_batch *b, struct sorted *s)
+{
+	enum err e;
+
+	s->ev = arena_get(c->arena, (size_t)b->n * sizeof(*s->ev));
+	s->msg = arena_get(c->arena, (size_t)b->n * sizeof(*s->msg));
+	for (int i = 0; i < b->n; i++) {
+		const struct bus_msg *m = &b->msg[i];
+		const char *why;
+
+		if (effect_decode(c->arena, m->value, m->value_len, &s->ev[s->n], &why) == OK)
+			s->msg[s->n++] = m;
+		else if ((e = park(c, x, m, why)) != OK)
+			return e;
+	}
+	return OK;
+}
+
+/* Again from the start after a bad day: what was parked is parked twice, what had its effect
+ * is known by its id. */
+static enum err
+take(struct ctx *c, struct inbox *x, const struct bus_batch *b)
+{
+	struct sorted s = { 0 };
+	enum err e = sort_out(c, x, b, &s);
+	int fresh = 0;
+
+	if (e != OK || s.n == 0)
+		return e;
+	e = effect_apply(c, s.ev, s.n, &fresh);
+	if (is_passing(e))
+		return e;
+	if (e != OK) {
+		for (int i = 0; i < s.n; i++) {
+			if ((e = take_one(c, x, s.msg[i], &s.ev[i])) != OK)
+				return e;
+		}
+		return OK;
+	}
+	metric_add(METRIC_EVENTS_CONSUMED, (uint64_t)s.n);
+	metric_add(METRIC_EVENTS_DUPLICATE, (uint64_t)(s.n - fresh));
+	return OK;
+}
+
+int
+inbox_turn(struct ctx *c, void *state)
+{
+	struct inbox *x = state;
+	struct bus_batch b;
+	enum err e;
+
+	if (bus_hear(x->in, c->arena, BATCH, HEAR_MS, &b) != OK)
+		return TROUBLE_MS;
+	if (b.n == 0)
+		return 0;
+	while ((e = take(c, x, &b)) != OK) {
+		log_warn(EV("inbox.waits"), KS("why", err_row(e)->name));
+		if (service_pause(TROUBLE_MS))
+			return 0; /* not done: it is heard again */
+	}
+	if (bus_done(x->in, &b, DONE_MS) != OK)
+		log_warn(EV("inbox.not_told"), KI("events", b.n));
+	return 0;
+}
+
+void
+inbox_end(struct ctx *c, void *state)
+{
+	struct inbox *x = state;
+
+	(void)c;
+	bus_in_close(&x->in);
+	bus_out_close(&x->out);
+	free(x);
+}

@@ -1,0 +1,34 @@
+/* role: the table, and the loop of one. */
+#include "role.h"
+
+#include "arena.h"
+#include "clock.h"
+#include "log.h"
+#include "service.h"
+
+const struct daemon_role ROLES[] = {
+	{ "relay", "outbox to Kafka", relay_begin, relay_turn, relay_end },
+	{ "consume", "Kafka to effects", inbox_begin, inbox_turn, inbox_end },
+	{ 0 },
+};
+
+void
+role_run(const struct daemon_role *r, struct ctx *c)
+{
+	void *state = r->begin(c);
+
+	log_info(EV("role.began"), KS("role", r->name));
+	while (!service_stopping()) {
+		int wait_ms;
+
+		clock_tick();
+		wait_ms = r->turn(c, state);
+		arena_reset(c->arena);
+		log_flush();
+		if (wait_ms > 0)
+			service_pause(wait_ms);
+	}
+	r->end(c, state);
+	log_info(EV("role.ended"), KS("role", r->name));
+	log_flush();
+}

@@ -9,6 +9,7 @@
 #include "log.h"
 
 #include "settings.h"
+#include "user.h"
 
 /* What follows from an event of a type; a type that is not here is counted as "event". */
 static const struct follows {
@@ -197,4 +198,19 @@ effect_apply(struct ctx *c, const struct incoming *ev, int n, int *fresh_r)
 	if (e == OK)
 		copy_to_redis(c, days, found);
 	return e;
+}
+
+enum err
+effect_repair(struct ctx *c, const struct incoming *ev, int n, int *fresh_r)
+{
+	struct stale *s = arena_get(c->arena, (size_t)n * sizeof(*s));
+
+	*fresh_r = 0;
+	for (int i = 0; i < n; i++) {
+		if (ev[i].user_id == NO_INT || ev[i].version == NO_INT)
+			continue;
+		s[(*fresh_r)++] = (struct stale){ ev[i].user_id, ev[i].version,
+						  strcmp(ev[i].event_type, "user_deleted") == 0 };
+	}
+	return user_repair(c, s, *fresh_r);
 }

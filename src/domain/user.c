@@ -525,6 +525,20 @@ user_make_admin(struct ctx *c, const struct user *in, struct user *out_r)
 	return e;
 }
 
+/* Where there is no page the mark is put all the same: a slow reader may be on its way with
+ * an old one. */
+enum err
+user_repair(struct ctx *c, const struct stale *s, int n)
+{
+	struct kv_put *puts = arena_get(c->arena, (size_t)n * sizeof(*puts) + 1);
+
+	for (int i = 0; i < n; i++)
+		puts[i] = s[i].gone ? put_of_mark(c, s[i].id, s[i].version, s[i].version, "")
+				    : put_of_mark(c, s[i].id, s[i].version, s[i].version - 1,
+						  STALE_MARK);
+	return n == 0 ? OK : kv_put(c->kv, puts, n);
+}
+
 enum err
 user_cache_flush(struct ctx *c, int64_t *n_r)
 {

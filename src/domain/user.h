@@ -167,6 +167,15 @@ void user_publish(struct ctx *c, const struct user *u, struct page *page_r);
 /* Make or promote an admin, for usherctl. A new one gets `password`. */
 enum err user_make_admin(struct ctx *c, const struct user *in, struct user *out_r) MUST_CHECK;
 
+/* What an event says of a user: nothing older than `version` may be in Redis. */
+struct stale {
+	int64_t id, version;
+	bool gone;
+};
+
+/* Put a mark over every cached page that is older. E_UNAVAILABLE. */
+enum err user_repair(struct ctx *c, const struct stale *s, int n) MUST_CHECK;
+
 /* All cached users are dropped from Redis; how many there were. */
 enum err user_cache_flush(struct ctx *c, int64_t *n_r) MUST_CHECK;
 

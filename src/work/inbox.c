@@ -1,5 +1,6 @@
 /*
- * inbox: from Kafka to effects, each once.
+ * inbox: from Kafka to what follows. Two consumer groups live here, which differ in one row:
+ * the one that makes effects, each once, and the one that repairs the cache.
  *
  * A batch's effects and the ids of its events commit together; then the group is told.
  * A bad message goes to the dead letters with its reason, and the partition goes on; a
@@ -26,27 +27,52 @@ enum {
 	TROUBLE_MS = 300,
 };
 
+/* What a group does with a batch; *fresh_r is how many events were new to it. */
+struct intake {
+	const char *client, *group_end;
+	enum err (*apply)(struct ctx *c, const struct incoming *ev, int n, int *fresh_r);
+	bool parks; /* bad messages go to the dead letters; else they are passed over */
+};
+
+static const struct intake EFFECTS = { "usher-consume", "", effect_apply, true };
+static const struct intake REPAIRS = { "usher-cache", "_cache", effect_repair, false };
+
 struct inbox {
+	const struct intake *intake;
 	struct bus_conf in_conf, out_conf;
 	struct bus_in *in;
 	struct bus_out *out; /* for dead letters; opened for the first */
-	char dead_topic[256];
+	char dead_topic[256], group[300];
 };
+
+static void *
+begin(struct ctx *c, const struct intake *intake)
+{
+	struct inbox *x = must_alloc(sizeof(*x));
+
+	*x = (struct inbox){ .intake = intake };
+	strcpy(stpcpy(x->dead_topic, c->conf->kafka_topic), ".dlq");
+	strcpy(stpcpy(x->group, c->conf->kafka_group_id), intake->group_end);
+	x->in_conf = (struct bus_conf){ .servers = c->conf->kafka_bootstrap_servers,
+					.client = intake->client,
+					.group = x->group,
+					.topic = c->conf->kafka_topic };
+	x->out_conf = (struct bus_conf){ .servers = c->conf->kafka_bootstrap_servers,
+					 .client = "usher-dead-letters" };
+	x->in = bus_in_open(&x->in_conf);
+	return x;
+}
 
 void *
 inbox_begin(struct ctx *c)
 {
-	struct inbox *x = must_alloc(sizeof(*x));
+	return begin(c, &EFFECTS);
+}
 
-	*x = (struct inbox){ .in_conf = { .servers = c->conf->kafka_bootstrap_servers,
-					  .client = "usher-consume",
-					  .group = c->conf->kafka_group_id,
-					  .topic = c->conf->kafka_topic },
-			     .out_conf = { .servers = c->conf->kafka_bootstrap_servers,
-					   .client = "usher-dead-letters" } };
-	strcpy(stpcpy(x->dead_topic, c->conf->kafka_topic), ".dlq");
-	x->in = bus_in_open(&x->in_conf);
-	return x;
+void *
+repair_begin(struct ctx *c)
+{
+	return begin(c, &REPAIRS);
 }
 
 /* The letter bears the original bytes, key and headers, and where it came from and why. */
@@ -76,6 +102,8 @@ park(struct ctx *c, struct inbox *x, const struct bus_msg *m, const char *why)
 	struct bus_receipt got;
 	enum err e;
 
+	if (!x->intake->parks)
+		return OK;
 	if (x->out == NULL)
 		x->out = bus_out_open(&x->out_conf);
 	e = bus_say(x->out, &letter, 1);
@@ -106,7 +134,7 @@ take_one(struct ctx *c, struct inbox *x, const struct bus_msg *m, const struct i
 	int fresh;
 
 	for (int try = 0; try < TRIES; try++) {
-		e = effect_apply(c, ev, 1, &fresh);
+		e = x->intake->apply(c, ev, 1, &fresh);
 		if (e == OK || is_passing(e))
 			return e;
 		metric_add(METRIC_EVENTS_RETRIED, 1);
@@ -151,7 +179,7 @@ take(struct ctx *c, struct inbox *x, const struct bus_batch *b)
 
 	if (e != OK || s.n == 0)
 		return e;
-	e = effect_apply(c, s.ev, s.n, &fresh);
+	e = x->intake->apply(c, s.ev, s.n, &fresh);
 	if (is_passing(e))
 		return e;
 	if (e != OK) {
@@ -161,8 +189,10 @@ take(struct ctx *c, struct inbox *x, const struct bus_batch *b)
 		}
 		return OK;
 	}
-	metric_add(METRIC_EVENTS_CONSUMED, (uint64_t)s.n);
-	metric_add(METRIC_EVENTS_DUPLICATE, (uint64_t)(s.n - fresh));
+	if (x->intake == &EFFECTS) {
+		metric_add(METRIC_EVENTS_CONSUMED, (uint64_t)s.n);
+		metric_add(METRIC_EVENTS_DUPLICATE, (uint64_t)(s.n - fresh));
+	}
 	return OK;
 }
 

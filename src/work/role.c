@@ -9,6 +9,8 @@
 const struct daemon_role ROLES[] = {
 	{ "relay", "outbox to Kafka", relay_begin, relay_turn, relay_end },
 	{ "consume", "Kafka to effects", inbox_begin, inbox_turn, inbox_end },
+	{ "cache", "repairs cached users that are older than an event", repair_begin, inbox_turn,
+	  inbox_end },
 	{ 0 },
 };
 

@@ -31,6 +31,7 @@ void relay_end(struct ctx *c, void *state);
 
 /* inbox.c */
 void *inbox_begin(struct ctx *c);
+void *repair_begin(struct ctx *c);
 int inbox_turn(struct ctx *c, void *state);
 void inbox_end(struct ctx *c, void *state);
 

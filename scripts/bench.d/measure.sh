@@ -69,7 +69,7 @@ settle() {
 # resident PID [FIELD]: in KiB
 resident() { awk -v f="${2:-VmRSS}:" '$1 == f { print $2 }' "/proc/$1/status"; }
 
-mib() { calc "$1 / 1024" 2; }
+mib() { calc "($1) / 1024" 2; }
 
 machine() {
 	local cpu memory

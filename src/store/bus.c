@@ -9,8 +9,10 @@
 #include "bus.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <librdkafka/rdkafka.h>
 
@@ -23,7 +25,8 @@ enum {
 	PEACE_US = 60 * 1000000, /* after which the same complaint is news again */
 	TAKE_BACK_MS = 500,	 /* for the reports of what is taken back */
 	REVOKE_MS = 1000,	 /* for the last word about partitions that are being taken */
-	CLOSE_MS = 5000,
+	CLOSE_MS = 3000,
+	DESTROY_S = 2,
 	WHY_SIZE = 256,
 };
 
@@ -279,11 +282,32 @@ link_open(struct link *l, const struct setting *ours, const struct setting *give
 	return OK;
 }
 
+static void *
+destroy(void *rk)
+{
+	rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+	return NULL;
+}
+
+/* In a thread, as it may last: 2.0.2 waits for its own time-outs, or for a name server, and for
+ * ever for a consumer that saw Kafka go and come (librdkafka issue 4674). Then we go on without
+ * it, and it ends with the process. */
 static void
 link_shut(struct link *l)
 {
+	struct timespec until;
+	pthread_t thread;
+	int failed;
+
 	rd_kafka_queue_destroy(l->news);
-	rd_kafka_destroy_flags(l->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += DESTROY_S;
+	failed = pthread_create(&thread, NULL, destroy, l->rk);
+	assert(failed == 0);
+	if (pthread_timedjoin_np(thread, NULL, &until) != 0) {
+		pthread_detach(thread);
+		log_warn(EV("bus.client_left_behind"), KS("side", l->side));
+	}
 	l->rk = NULL;
 	l->died = false;
 }
@@ -769,10 +793,7 @@ bus_in_close(struct bus_in **in)
 		rd_kafka_error_destroy(rd_kafka_consumer_close_queue(i->link.rk, i->messages));
 		while (!rd_kafka_consumer_closed(i->link.rk) && left_ms(until) > 0)
 			in_poll(i, &h, 10);
-		if (rd_kafka_consumer_closed(i->link.rk))
-			in_shut(i);
-		else /* it would hold us until its own time-outs; it ends with the process */
-			log_warn(EV("bus.client_left_behind"), KS("side", i->link.side));
+		in_shut(i);
 	}
 	free(i);
 	*in = NULL;

@@ -175,13 +175,14 @@ times() { printf "%0$1d" 0 | sed "s/0/$2/g"; }
 }
 
 @test "every sentence is there in both languages" {
-	local name en ko
+	local name en ko count=0
 	while IFS=$'\t' read -r name en ko; do
+		((++count))
 		[[ $en && $ko && $en != "$ko" ]] || fail "$name: $en, $ko"
 		LC_ALL=C grep -q $'[\xea-\xed]' <<<"$ko" || fail "$name: $ko"
 	done < <(tr -d '\n\134' <"$SOURCES/src/base/err.h" | grep -oP 'X\([A-Z_]+,\s*\d+,.*?"[^"]*",\s*"[^"]*"\)' |
 		sed -E 's/X\(([A-Z_]+),.*"([^"]*)",\s*"([^"]*)"\)/\1\t\2\t\3/')
-	[[ $name ]]
+	((count > 15))
 }
 
 @test "a problem's request id leads to its line in the log" {

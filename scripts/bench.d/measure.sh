@@ -28,7 +28,8 @@ shot() {
 		-s "$BENCH_D/load.lua" "$BASE_URL" \
 		-- "$kind" "$TOKENS" "$WRK_THREADS" "$first" "$count" "${@:6}" >"$log" 2>&1 ||
 		die "wrk failed: $(tail -n 3 "$log")"
-	grep -q '^bench: the list' "$log" && die "$kind: more than $count requests; raise --users"
+	grep -q '^bench: the list' "$log" &&
+		die "$kind: more than $count requests; raise --users ($(sed -n 's/^bench: //p' "$log" | sort -u | paste -sd\;))"
 	read -r word REQUESTS took P50 P99 ERRORS < <(tail -n 1 "$log")
 	[[ $word == result ]] || die "wrk said: $(tail -n 3 "$log")"
 	((REQUESTS > 0)) || die "$kind: nobody answered ($log)"

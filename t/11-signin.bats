@@ -257,6 +257,8 @@ median_us() {
 
 @test "an inactive user's sessions end at once, and stay ended" {
 	login
+	get /users/me # now Redis knows the session
+	expect 200
 	fresh_admin
 	as_admin patch "/users/$USER_ID" '{"status":"inactive"}'
 	expect 200 '.status == "inactive"'
@@ -282,6 +284,8 @@ median_us() {
 
 @test "a deleted user's token ends" {
 	login
+	get /users/me # now Redis knows the session
+	expect 200
 	delete "/users/$USER_ID"
 	expect 204
 	refused_token "$TOKEN"
@@ -308,6 +312,8 @@ median_us() {
 
 @test "the operator's promotion is felt by the very next request too" {
 	login
+	get /users/
+	expect 403
 	usherctl admin create --email "$EMAIL" --password-stdin <<<"another password" >/dev/null
 	get /users/
 	expect 200

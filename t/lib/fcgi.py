@@ -209,6 +209,17 @@ class Connection:
         self.close()
 
 
+def is_managed(data):
+    """Is there a record in it, as the library will see it, that belongs to no request?"""
+    at = 0
+    while at + 8 <= len(data):
+        _, _, id, length, padding = struct.unpack_from(">BBHHB", data, at)
+        if id == 0:
+            return True
+        at += 8 + length + padding
+    return False
+
+
 def socket_of(pool):
     return os.path.join(os.environ["USHER_RUN"], pool + ".sock")
 
@@ -248,8 +259,8 @@ def took(what):
 class Watch:
     """The workers of a pool, before and after: the same ones, with as many files open, no larger.
 
-    Their connections to the two stores may come and go.
-    Under the address sanitizer memory that was freed is kept for a while, so size says nothing.
+    Their connections to the two stores may come and go. Under the address sanitizer memory that
+    was freed is kept for a while, so size says nothing.
     """
 
     def __init__(self, pool="read"):

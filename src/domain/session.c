@@ -129,7 +129,7 @@ session_load(struct ctx *c, const int64_t *sids, int n, struct session **rows_r,
 		struct session *s = &(*rows_r)[i];
 		struct kv_put put = put_of_session(c, s->id, &s->user);
 
-		s->loaded = true;
+		put.if_absent = true; /* one that was there would have been heard */
 		kv_put_later(c->kv, &put);
 	}
 	return e;

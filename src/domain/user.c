@@ -143,8 +143,12 @@ put_of_page(struct ctx *c, const struct page *p)
 	buf_int(&b, p->version);
 	buf_char(&b, '\n');
 	buf_put(&b, p->body, p->len);
-	return (struct kv_put){ user_key(c, p->id), p->version, b.text, b.len,
-				spread_ttl(c->conf->cache_ttl_seconds) };
+	return (struct kv_put){ user_key(c, p->id),
+				p->version,
+				b.text,
+				b.len,
+				spread_ttl(c->conf->cache_ttl_seconds),
+				false };
 }
 
 /* A record without a page: gone, or stale. `version` is what a newer page must exceed. */
@@ -153,7 +157,9 @@ put_of_mark(struct ctx *c, int64_t id, int64_t version, int64_t floor, const cha
 {
 	const char *value = arena_printf(c->arena, "%lld\n%s", (long long)floor, mark);
 
-	return (struct kv_put){ user_key(c, id), version, value, strlen(value), TOMBSTONE_S };
+	return (struct kv_put){
+		user_key(c, id), version, value, strlen(value), TOMBSTONE_S, false
+	};
 }
 
 int

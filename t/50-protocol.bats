@@ -245,15 +245,15 @@ teardown() { mend; }
 	play <<-'PYTHON'
 		watch = Watch()
 		deaf = Connection(socket_of("read"))
-		deaf.sock.settimeout(0.5)
-		deaf.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-		many = request("GET", "/nowhere") * 50
-		for _ in range(100):
-		    try:
-		        if not deaf.send(many):
-		            break
-		    except socket.timeout:
-		        break
+		asked = 0
+		while asked < 5000:
+		    waiting = deaf.unread()
+		    deaf.send(request("GET", "/nowhere"))
+		    if not wait_for(lambda: deaf.unread() > waiting, within=0.5):
+		        break  # the worker has no room left for its answer
+		    asked += 1
+		print("%d answers not read" % asked)
+		assert 50 < asked < 5000
 		with Connection(socket_of("read")) as c:
 		    seconds, a = took(lambda: c.ask("GET", "/healthz"))
 		    assert a.status == 200 and seconds < 5, seconds
@@ -353,9 +353,19 @@ teardown() { mend; }
 		body = json.dumps({"name": "Kim", "email": "k@example.com", "password": "p" * 12}).encode()
 		for i in range(1500):
 		    data = bytearray(request(random.choice(["GET", "POST", "PUT", "DELETE"]), "/api/v1/users/1", body))
+		    heads, at = set(), 0
+		    while at < len(data):
+		        heads.update(range(at, at + 8))
+		        at += 8 + int.from_bytes(data[at + 4:at + 6], "big")
 		    for _ in range(random.choice([1, 1, 2, 5, 40])):
 		        at = random.randrange(len(data))
 		        what = random.randrange(4)
+		        # for a strange record of management libfcgi loses 48 bytes (nginx sends none): there the
+		        # frame stays whole where leaks are looked for
+		        if "USHER_SANITIZED" in os.environ:
+		            what %= 2
+		            if at in heads:
+		                continue
 		        # no top bit behind the beginning: parameters of 1 GiB are the next test's but one
 		        bits = 7 if at > 16 else 8
 		        if what == 0:
@@ -366,8 +376,6 @@ teardown() { mend; }
 		            del data[at:at + random.randrange(1, 20)]
 		        else:
 		            data[at:at] = bytes(random.getrandbits(bits) for _ in range(random.randrange(1, 20)))
-		    if "USHER_SANITIZED" in os.environ and is_managed(data):
-		        continue  # for some of these libfcgi loses 48 bytes; nginx sends none
 		    with Connection(socket_of("read")) as c:
 		        c.send(data)
 		        c.half_close()

@@ -11,6 +11,7 @@ FROZEN=()
 CHILDREN=()
 
 # play [ARG...] <<PYTHON: a play with lib/fcgi.py, of at most two minutes.
+# shellcheck disable=SC2119,SC2120
 play() {
 	timeout 120 python3 -c $'import sys\nfrom fcgi import *\nexec(compile(sys.stdin.read(), "play", "exec"))' "$@"
 }

@@ -10,6 +10,7 @@ forged, cut, split and sent late. What comes back is read strictly.
 Every wait has an end; one that is reached raises TimeoutError, and an answer that the worker's
 hanging up cut off raises Closed.
 """
+import fcntl
 import json
 import os
 import random
@@ -19,6 +20,7 @@ import signal
 import socket
 import struct
 import subprocess
+import termios
 import time
 
 BEGIN, ABORT, END, PARAMS, STDIN, STDOUT, STDERR, DATA, GET_VALUES, GET_VALUES_RESULT, UNKNOWN = range(1, 12)
@@ -196,6 +198,10 @@ class Connection:
         except TimeoutError:
             return False
 
+    def unread(self):
+        """How many bytes wait to be read."""
+        return struct.unpack("i", fcntl.ioctl(self.sock, termios.FIONREAD, bytes(4)))[0]
+
     def half_close(self):
         self.sock.shutdown(socket.SHUT_WR)
 
@@ -207,17 +213,6 @@ class Connection:
 
     def __exit__(self, *_):
         self.close()
-
-
-def is_managed(data):
-    """Is there a record in it, as the library will see it, that belongs to no request?"""
-    at = 0
-    while at + 8 <= len(data):
-        _, _, id, length, padding = struct.unpack_from(">BBHHB", data, at)
-        if id == 0:
-            return True
-        at += 8 + length + padding
-    return False
 
 
 def socket_of(pool):

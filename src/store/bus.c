@@ -282,6 +282,17 @@ link_open(struct link *l, const struct setting *ours, const struct setting *give
 	return OK;
 }
 
+static void
+link_hear_news(struct link *l)
+{
+	rd_kafka_event_t *ev;
+
+	while ((ev = rd_kafka_queue_poll(l->news, 0)) != NULL) {
+		link_take(l, ev);
+		rd_kafka_event_destroy(ev);
+	}
+}
+
 static void *
 destroy(void *rk)
 {
@@ -289,9 +300,9 @@ destroy(void *rk)
 	return NULL;
 }
 
-/* In a thread, as it may last: 2.0.2 waits for its own time-outs, or for a name server, and for
- * ever for a consumer that saw Kafka go and come (librdkafka issue 4674). Then we go on without
- * it, and it ends with the process. */
+/* What nobody read keeps 2.0.2 from ending, so all queues are emptied first. Yet in a thread: it
+ * waits for time-outs of its own, or for a name server, and some consumers never end (librdkafka
+ * issue 4674). Then we go on without it, and it ends with the process. */
 static void
 link_shut(struct link *l)
 {
@@ -299,6 +310,7 @@ link_shut(struct link *l)
 	pthread_t thread;
 	int failed;
 
+	link_hear_news(l);
 	rd_kafka_queue_destroy(l->news);
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += DESTROY_S;
@@ -310,17 +322,6 @@ link_shut(struct link *l)
 	}
 	l->rk = NULL;
 	l->died = false;
-}
-
-static void
-link_hear_news(struct link *l)
-{
-	rd_kafka_event_t *ev;
-
-	while ((ev = rd_kafka_queue_poll(l->news, 0)) != NULL) {
-		link_take(l, ev);
-		rd_kafka_event_destroy(ev);
-	}
 }
 
 /* Ask for the topic's metadata, or where it is NULL for anything at all. */
@@ -545,52 +546,6 @@ in_own(struct bus_in *in, const rd_kafka_topic_partition_list_t *ours)
 	in->turn++;
 }
 
-static void
-in_shut(struct bus_in *in)
-{
-	in_own(in, NULL);
-	rd_kafka_queue_destroy(in->answers);
-	rd_kafka_queue_destroy(in->messages);
-	link_shut(&in->link);
-}
-
-static rd_kafka_resp_err_t
-in_subscribe(struct bus_in *in)
-{
-	rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
-	rd_kafka_resp_err_t code;
-
-	rd_kafka_topic_partition_list_add(topics, in->link.conf->topic, RD_KAFKA_PARTITION_UA);
-	code = rd_kafka_subscribe(in->link.rk, topics);
-	rd_kafka_topic_partition_list_destroy(topics);
-	return code;
-}
-
-static enum err
-in_ready(struct bus_in *in)
-{
-	const struct bus_conf *c = in->link.conf;
-	const struct setting given[] = {
-		{ "bootstrap.servers", c->servers },
-		{ "client.id", c->client },
-		{ "group.id", c->group },
-		{ NULL, NULL },
-	};
-	rd_kafka_resp_err_t code;
-	enum err e;
-
-	if (in->link.rk != NULL)
-		return OK;
-	if ((e = link_open(&in->link, IN, given)) != OK)
-		return e;
-	in->messages = rd_kafka_queue_get_consumer(in->link.rk);
-	in->answers = rd_kafka_queue_new(in->link.rk);
-	if ((code = in_subscribe(in)) == RD_KAFKA_RESP_ERR_NO_ERROR)
-		return OK;
-	in_shut(in);
-	return log_fail(E_BUG, EV("bus.subscribe_failed"), KS("why", rd_kafka_err2str(code)));
-}
-
 /* Tell the group what is done and wait for its answer; older ones no longer matter. Not while
  * Kafka is away: the library would keep every such question, and not close before their time. */
 static enum err
@@ -697,6 +652,56 @@ in_poll(struct bus_in *in, struct hearing *h, int wait_ms)
 	link_take(&in->link, ev);
 	rd_kafka_event_destroy(ev);
 	return true;
+}
+
+static void
+in_shut(struct bus_in *in)
+{
+	struct hearing nobody = { 0 };
+
+	while (in_poll(in, &nobody, 0))
+		continue;
+	in_own(in, NULL);
+	rd_kafka_queue_destroy(in->answers);
+	rd_kafka_queue_destroy(in->messages);
+	link_shut(&in->link);
+}
+
+static rd_kafka_resp_err_t
+in_subscribe(struct bus_in *in)
+{
+	rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_resp_err_t code;
+
+	rd_kafka_topic_partition_list_add(topics, in->link.conf->topic, RD_KAFKA_PARTITION_UA);
+	code = rd_kafka_subscribe(in->link.rk, topics);
+	rd_kafka_topic_partition_list_destroy(topics);
+	return code;
+}
+
+static enum err
+in_ready(struct bus_in *in)
+{
+	const struct bus_conf *c = in->link.conf;
+	const struct setting given[] = {
+		{ "bootstrap.servers", c->servers },
+		{ "client.id", c->client },
+		{ "group.id", c->group },
+		{ NULL, NULL },
+	};
+	rd_kafka_resp_err_t code;
+	enum err e;
+
+	if (in->link.rk != NULL)
+		return OK;
+	if ((e = link_open(&in->link, IN, given)) != OK)
+		return e;
+	in->messages = rd_kafka_queue_get_consumer(in->link.rk);
+	in->answers = rd_kafka_queue_new(in->link.rk);
+	if ((code = in_subscribe(in)) == RD_KAFKA_RESP_ERR_NO_ERROR)
+		return OK;
+	in_shut(in);
+	return log_fail(E_BUG, EV("bus.subscribe_failed"), KS("why", rd_kafka_err2str(code)));
 }
 
 enum err

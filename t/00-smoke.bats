@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2016,SC2030,SC2031,SC2153 # jq is quoted; each test is a subshell
 # The first minute with usher: does anything work at all? When these fail, read no further.
 
 load lib/api

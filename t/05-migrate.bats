@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2016,SC2030,SC2031,SC2153 # jq is quoted; each test is a subshell
 # Migrations: a schema that grows by files, can be taken back, and is never edited in place.
 # Each test has a database and a folder of migrations of its own.
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2016,SC2030,SC2031,SC2153 # jq is quoted; each test is a subshell
 # Settings: a wrong one stops a program at its start with one line that a person can act on.
 
 load lib/api

@@ -28,7 +28,8 @@ shot() {
 		-s "$BENCH_D/load.lua" "$BASE_URL" \
 		-- "$kind" "$TOKENS" "$WRK_THREADS" "$first" "$count" "${@:6}" >"$log" 2>&1 ||
 		die "wrk failed: $(tail -n 3 "$log")"
-	grep -q '^bench: the list' "$log" && die "$kind: more than $count requests; raise --users"
+	grep -q '^bench: the list' "$log" &&
+		die "$kind: more than $count requests; raise --users ($(sed -n 's/^bench: //p' "$log" | sort -u | paste -sd\;))"
 	read -r word REQUESTS took P50 P99 ERRORS < <(tail -n 1 "$log")
 	[[ $word == result ]] || die "wrk said: $(tail -n 3 "$log")"
 	((REQUESTS > 0)) || die "$kind: nobody answered ($log)"
@@ -69,14 +70,19 @@ settle() {
 # resident PID [FIELD]: in KiB
 resident() { awk -v f="${2:-VmRSS}:" '$1 == f { print $2 }' "/proc/$1/status"; }
 
-mib() { calc "$1 / 1024" 2; }
+mib() { calc "($1) / 1024" 2; }
+
+version() { sed -n '1s/[^0-9]*\([0-9][0-9.]*\).*/\1/p'; } # the first number of what is said
 
 machine() {
-	local cpu memory
+	local cpu memory commit
 	cpu=$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1)
 	memory=$(awk '$1 == "MemTotal:" { printf "%.0f GB", $2 / 1e6 }' /proc/meminfo)
-	printf '%s\n' \
-		"$(nproc) cores (${cpu:-unknown}), $memory, Linux $(uname -r), load before: $LOAD_BEFORE" \
-		"$(nginx_command -v 2>&1 | sed 's|.*nginx/|nginx |'), $("$PG_BIN/postgres" -V | sed 's/postgres (PostgreSQL) \([0-9.]*\).*/PostgreSQL \1/'), $(redis-server -v | sed 's/.* v=\([0-9.]*\).*/Redis \1/'), $(wrk -v 2>&1 | sed -n '1s/^\(wrk [^ ]*\).*/\1/p')" \
-		"workers: $NGINX_WORKERS nginx, $READERS read, $READERS echo, $HASHERS auth; wrk: $WRK_THREADS threads, $CONNECTIONS connections; $ROUNDS rounds of $SECONDS_EACH s; cost $COST; $(git -C "$USHER_ROOT" describe --always --dirty 2>/dev/null || echo no git)"
+	commit=$(git -C "$USHER_ROOT" describe --always --dirty 2>/dev/null || echo "no git")
+	cat <<-EOF
+		$(nproc) cores (${cpu:-unknown}), $memory, Linux $(uname -r), load before: $LOAD_BEFORE
+		nginx $(nginx_command -v 2>&1 | version), PostgreSQL $("$PG_BIN/postgres" -V | version), Redis $(redis-server -v | version), wrk $(wrk -v 2>&1 | version); usher $commit
+		workers: $NGINX_WORKERS nginx, $READERS read, $READERS echo, $HASHERS auth
+		$ROUNDS rounds of $SECONDS_EACH s; $CONNECTIONS connections, $WRK_THREADS threads of wrk; bcrypt cost $COST
+	EOF
 }

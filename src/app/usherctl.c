@@ -43,7 +43,9 @@ struct tool {
 
 struct command {
 	const char *words, *args, *help;
-	unsigned need; /* settings without which it can't work */
+	const char *options; /* that it knows; those with '=' take a value */
+	int most;	     /* words that may follow besides */
+	unsigned need;	     /* settings without which it can't work */
 	int (*run)(struct tool *t);
 };
 
@@ -292,16 +294,34 @@ run_version(struct tool *t)
 
 /* clang-format off */
 static const struct command COMMANDS[] = {
-	{ "migrate up", "", "apply all migrations that are missing", NEED_DATABASE, run_migrate_up },
-	{ "migrate down", "[N]", "take back the newest, or the newest N", NEED_DATABASE, run_migrate_down },
-	{ "migrate status", "", "which are applied", NEED_DATABASE, run_migrate_status },
-	{ "migrate new", "NAME", "make the files of the next one", 0, run_migrate_new },
+	/* words, args, help, options, words that may follow, settings needed, what it does */
+	{ "migrate up", "",
+	  "apply all migrations that are missing",
+	  "", 0, NEED_DATABASE, run_migrate_up },
+	{ "migrate down", "[N]",
+	  "take back the newest, or the newest N",
+	  "", 1, NEED_DATABASE, run_migrate_down },
+	{ "migrate status", "",
+	  "which are applied",
+	  "", 0, NEED_DATABASE, run_migrate_status },
+	{ "migrate new", "NAME",
+	  "make the files of the next one",
+	  "", 1, 0, run_migrate_new },
 	{ "admin create", "--email E [--name N] --password-stdin",
-	  "make an admin, or make an existing user one", NEED_DATABASE, run_admin_create },
-	{ "config", "[--markdown]", "all settings and where each comes from; or their manual", 0, run_config },
-	{ "errors", "", "all codes that an answer may bear, as a table", 0, run_errors },
-	{ "cache flush", "", "drop all cached users from Redis", NEED_DATABASE, run_cache_flush },
-	{ "version", "", "the version", 0, run_version },
+	  "make an admin, or make an existing user one",
+	  "--email= --name= --password-stdin", 0, NEED_DATABASE, run_admin_create },
+	{ "config", "[--markdown]",
+	  "all settings and where each comes from; or their manual",
+	  "--markdown", 0, 0, run_config },
+	{ "errors", "",
+	  "all codes that an answer may bear, as a table",
+	  "", 0, 0, run_errors },
+	{ "cache flush", "",
+	  "drop all cached users from Redis",
+	  "", 0, NEED_DATABASE, run_cache_flush },
+	{ "version", "",
+	  "the version",
+	  "", 0, 0, run_version },
 };
 /* clang-format on */
 
@@ -334,9 +354,43 @@ words_match(const char *words, int argc, char **argv)
 	return used;
 }
 
+/* Is `arg` an option of the command; does it take a value? */
+static bool
+knows(const struct command *cmd, const char *arg, bool *takes_r)
+{
+	char with[64];
+
+	snprintf(with, sizeof(with), "%s=", arg);
+	*takes_r = text_among(with, cmd->options);
+	return *takes_r || text_among(arg, cmd->options);
+}
+
+/* The first argument that the command has no use for; NULL if it has for all. */
+static const char *
+useless_arg(const struct tool *t, const struct command *cmd)
+{
+	int words = 0;
+
+	for (int i = 0; i < t->argc; i++) {
+		bool takes = false;
+
+		if (strncmp(t->argv[i], "--", 2) == 0 && !knows(cmd, t->argv[i], &takes))
+			return t->argv[i];
+		if (strncmp(t->argv[i], "--", 2) != 0 && ++words > cmd->most)
+			return t->argv[i];
+		i += takes;
+	}
+	return NULL;
+}
+
 static int
 run(struct tool *t, const struct command *cmd)
 {
+	const char *useless = useless_arg(t, cmd);
+
+	if (useless != NULL)
+		return fail(useless, "not known here; see usherctl --help"), WRONG_CALL;
+
 	settings_load(t->arena, "usherctl", ".env", cmd->need, &t->s, &t->origin);
 	log_init("usherctl", "text", "warn");
 	doc_init();

@@ -98,18 +98,31 @@ text_trim(struct arena *a, const char *text)
 	return arena_textn(a, (const char *)first, (size_t)(last - first));
 }
 
-bool
-text_has_control(const char *text)
+/* Is any letter in these ranges, or no letter at all? */
+static bool
+has_any(const char *text, const struct range *r, size_t n)
 {
 	const unsigned char *p = (const unsigned char *)text, *end = p + strlen(text);
 
 	while (p < end) {
 		int32_t c = next_point(&p, end);
 
-		if (c < 0 || within(c, CONTROLS, NELEM(CONTROLS)))
+		if (c < 0 || within(c, r, n))
 			return true;
 	}
 	return false;
+}
+
+bool
+text_has_blank(const char *text)
+{
+	return has_any(text, BLANKS, NELEM(BLANKS));
+}
+
+bool
+text_has_control(const char *text)
+{
+	return has_any(text, CONTROLS, NELEM(CONTROLS));
 }
 
 bool

@@ -19,6 +19,9 @@ size_t text_count(const char *text);
 /* A copy without white space at both ends, as Python's str.strip() sees white space. */
 const char *text_trim(struct arena *a, const char *text);
 
+/* Any white space, of whatever script? */
+bool text_has_blank(const char *text);
+
 /* Any control character (C0, DEL, C1), or one that reorders or hides text (bidi marks and
  * embeddings, zero-width space, line and paragraph separators)? */
 bool text_has_control(const char *text);

@@ -108,7 +108,8 @@ rule_email(struct arena *a, const char *text, const char **out_r)
 	char *kept = arena_text(a, text_trim(a, text)), *at = strrchr(kept, '@');
 
 	*out_r = kept;
-	if (at == NULL || at[1] == '\0' || strlen(kept) > EMAIL_MOST || text_has_control(kept))
+	if (at == NULL || at[1] == '\0' || strlen(kept) > EMAIL_MOST || text_has_control(kept) ||
+	    text_has_blank(kept))
 		return MSG_EMAIL;
 	for (char *p = at; *p != '\0'; p++)
 		*p = *p >= 'A' && *p <= 'Z' ? (char)(*p + 'a' - 'A') : *p;

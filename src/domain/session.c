@@ -92,8 +92,8 @@ put_of_session(struct ctx *c, int64_t sid, const struct user *u)
 	const char *value = arena_printf(c->arena, "%lld\n%lld %s %s", (long long)u->version,
 					 (long long)u->id, u->role, u->status);
 
-	return (struct kv_put){ session_key(c, sid), u->version, value, strlen(value),
-				token_life_s(c) };
+	return (struct kv_put){ session_key(c, sid), u->version,      value,
+				strlen(value),	     token_life_s(c), false };
 }
 
 static struct kv_put
@@ -101,8 +101,8 @@ put_of_end(struct ctx *c, int64_t sid)
 {
 	const char *value = arena_printf(c->arena, "%lld\n", (long long)ENDED_VERSION);
 
-	return (struct kv_put){ session_key(c, sid), ENDED_VERSION, value, strlen(value),
-				token_life_s(c) };
+	return (struct kv_put){ session_key(c, sid), ENDED_VERSION,   value,
+				strlen(value),	     token_life_s(c), false };
 }
 
 /* A row is the session's id and then the user's columns: read by a shape of both. */
@@ -129,7 +129,7 @@ session_load(struct ctx *c, const int64_t *sids, int n, struct session **rows_r,
 		struct session *s = &(*rows_r)[i];
 		struct kv_put put = put_of_session(c, s->id, &s->user);
 
-		s->loaded = true;
+		put.if_absent = true; /* one that was there would have been heard */
 		kv_put_later(c->kv, &put);
 	}
 	return e;

@@ -16,7 +16,6 @@ extern const struct db_set SESSION_STATEMENTS;
 struct session {
 	int64_t id;
 	struct user user; /* id, role, status and version; whole where it was loaded */
-	bool loaded;	  /* from PostgreSQL, with the whole user */
 };
 
 /* A row "session id, USER_COLUMNS", all of use 1. */

@@ -21,7 +21,7 @@
 
 #include "settings.h"
 
-enum { TOKEN_MOST = 4096, SKEW_S = 30, KNOWN_SIZE = 4096 };
+enum { TOKEN_MOST = 4096, SKEW_S = 30, KNOWN_SETS = 1024, KNOWN_WAYS = 4 };
 
 #define ISSUER "usher"
 #define USE \
@@ -30,11 +30,14 @@ enum { TOKEN_MOST = 4096, SKEW_S = 30, KNOWN_SIZE = 4096 };
 static const struct settings *conf;
 static jwt_alg_t alg;
 
-/* Tokens verified before, by the first bytes of their SHA-256; a newer one takes the place. */
-static struct known {
+/* Tokens verified before: the first bytes of the SHA-256 choose a set, in which the one that
+ * expires first gives way to a new one. */
+struct known {
 	unsigned char digest[SHA256_SIZE];
 	struct claims claims;
-} * known;
+};
+
+static struct known (*known)[KNOWN_WAYS];
 
 enum err
 token_init(const struct settings *s)
@@ -43,7 +46,7 @@ token_init(const struct settings *s)
 	alg = jwt_str_alg(s->jwt_algorithm);
 	if (alg == JWT_ALG_NONE || alg == JWT_ALG_INVAL || strlen(s->jwt_secret_key) < 32)
 		return log_fail(E_BUG, EV("token.algorithm_unknown"), KS("name", s->jwt_algorithm));
-	known = calloc(KNOWN_SIZE, sizeof(*known));
+	known = calloc(KNOWN_SETS, sizeof(*known));
 	return known == NULL ? E_BUG : OK;
 }
 
@@ -149,6 +152,21 @@ verify(const char *text, struct claims *out_r)
 	return good ? OK : E_BAD_TOKEN;
 }
 
+/* The place of this digest in its set, or the place to take for it. */
+static struct known *
+known_place(const unsigned char digest[SHA256_SIZE])
+{
+	struct known *set = known[(digest[0] | digest[1] << 8) % KNOWN_SETS], *first = set;
+
+	for (int i = 0; i < KNOWN_WAYS; i++) {
+		if (memcmp(set[i].digest, digest, SHA256_SIZE) == 0)
+			return &set[i];
+		if (set[i].claims.expires_s < first->claims.expires_s)
+			first = &set[i];
+	}
+	return first;
+}
+
 enum err
 token_read(const char *text, struct claims *out_r)
 {
@@ -160,7 +178,7 @@ token_read(const char *text, struct claims *out_r)
 	if (len > TOKEN_MOST)
 		return E_BAD_TOKEN;
 	rnd_sha256(text, len, digest);
-	k = &known[(digest[0] | digest[1] << 8) % KNOWN_SIZE];
+	k = known_place(digest);
 	if (memcmp(k->digest, digest, sizeof(digest)) == 0 &&
 	    k->claims.expires_s > clock_wall_s()) {
 		metric_add(METRIC_TOKENS_KNOWN, 1);

@@ -143,8 +143,12 @@ put_of_page(struct ctx *c, const struct page *p)
 	buf_int(&b, p->version);
 	buf_char(&b, '\n');
 	buf_put(&b, p->body, p->len);
-	return (struct kv_put){ user_key(c, p->id), p->version, b.text, b.len,
-				spread_ttl(c->conf->cache_ttl_seconds) };
+	return (struct kv_put){ user_key(c, p->id),
+				p->version,
+				b.text,
+				b.len,
+				spread_ttl(c->conf->cache_ttl_seconds),
+				false };
 }
 
 /* A record without a page: gone, or stale. `version` is what a newer page must exceed. */
@@ -153,7 +157,9 @@ put_of_mark(struct ctx *c, int64_t id, int64_t version, int64_t floor, const cha
 {
 	const char *value = arena_printf(c->arena, "%lld\n%s", (long long)floor, mark);
 
-	return (struct kv_put){ user_key(c, id), version, value, strlen(value), TOMBSTONE_S };
+	return (struct kv_put){
+		user_key(c, id), version, value, strlen(value), TOMBSTONE_S, false
+	};
 }
 
 int
@@ -173,15 +179,15 @@ user_record_read(const char *text, size_t len, int64_t id, struct page *page_r)
 	int64_t version;
 
 	if (lf == NULL)
-		return MISSED;
+		return HEARD_STALE;
 	memcpy(digits, text, (size_t)(lf - text));
 	if (!text_to_int(digits, &version) || version < 0)
-		return MISSED;
+		return HEARD_STALE;
 	len -= (size_t)(lf + 1 - text);
 	if (len == 0)
 		return HEARD_GONE;
 	if (lf[1] != '{' || lf[len] != '}')
-		return MISSED; /* stale, or nothing of ours */
+		return HEARD_STALE; /* the mark, or nothing of ours */
 	*page_r = (struct page){ id, version, lf + 1, len, true };
 	return HEARD;
 }
@@ -193,17 +199,19 @@ user_heard(struct ctx *c, int slot, int64_t id, struct page *page_r)
 	const char *text = kv_heard(c->kv, slot, &len);
 	enum heard h = text == NULL ? MISSED : user_record_read(text, len, id, page_r);
 
-	metric_add(h == MISSED ? METRIC_CACHE_MISSES : METRIC_CACHE_HITS, 1);
+	metric_add(h == HEARD || h == HEARD_GONE ? METRIC_CACHE_HITS : METRIC_CACHE_MISSES, 1);
 	return h;
 }
 
 void
-user_page_keep(struct ctx *c, const struct user *u, struct page *page_r)
+user_page_keep(struct ctx *c, const struct user *u, struct wanted *w)
 {
 	struct kv_put put;
 
-	print_page(c, u, page_r);
-	put = put_of_page(c, page_r);
+	print_page(c, u, &w->page);
+	w->found = true;
+	put = put_of_page(c, &w->page);
+	put.if_absent = !w->stale;
 	kv_put_later(c->kv, &put);
 }
 
@@ -243,10 +251,8 @@ user_load(struct ctx *c, struct wanted *w, int n)
 	for (int i = 0; i < found; i++) {
 		struct wanted *one = wanted_with(w, n, rows[i].id);
 
-		if (one == NULL)
-			continue;
-		user_page_keep(c, &rows[i], &one->page);
-		one->found = true;
+		if (one != NULL)
+			user_page_keep(c, &rows[i], one);
 	}
 	for (int i = 0; i < n; i++) {
 		if (!w[i].found)

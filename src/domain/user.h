@@ -109,7 +109,8 @@ struct page {
 /* Ask Redis for the page of `id`; the slot to listen at. */
 int user_ask(struct ctx *c, int64_t id);
 
-enum heard { MISSED, HEARD, HEARD_GONE };
+/* MISSED: nothing was there. HEARD_STALE: something was, but no page to go by. */
+enum heard { MISSED, HEARD, HEARD_GONE, HEARD_STALE };
 
 /* What Redis had: HEARD fills *page_r, whose body lives until the turn is over. */
 enum heard user_heard(struct ctx *c, int slot, int64_t id, struct page *page_r);
@@ -122,13 +123,14 @@ struct wanted {
 	int64_t id;
 	struct page page;
 	bool found;
+	bool stale; /* Redis has something that a page must replace */
 };
 
 /* Load `n` pages in one statement and put them into Redis. */
 enum err user_load(struct ctx *c, struct wanted *w, int n) MUST_CHECK;
 
 /* The page of a row that is at hand, put into Redis at the end of the turn. */
-void user_page_keep(struct ctx *c, const struct user *u, struct page *page_r);
+void user_page_keep(struct ctx *c, const struct user *u, struct wanted *w);
 
 /* Changes */
 

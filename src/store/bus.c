@@ -9,8 +9,10 @@
 #include "bus.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <librdkafka/rdkafka.h>
 
@@ -23,7 +25,8 @@ enum {
 	PEACE_US = 60 * 1000000, /* after which the same complaint is news again */
 	TAKE_BACK_MS = 500,	 /* for the reports of what is taken back */
 	REVOKE_MS = 1000,	 /* for the last word about partitions that are being taken */
-	CLOSE_MS = 5000,
+	CLOSE_MS = 3000,
+	DESTROY_S = 2,
 	WHY_SIZE = 256,
 };
 
@@ -280,15 +283,6 @@ link_open(struct link *l, const struct setting *ours, const struct setting *give
 }
 
 static void
-link_shut(struct link *l)
-{
-	rd_kafka_queue_destroy(l->news);
-	rd_kafka_destroy_flags(l->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-	l->rk = NULL;
-	l->died = false;
-}
-
-static void
 link_hear_news(struct link *l)
 {
 	rd_kafka_event_t *ev;
@@ -297,6 +291,37 @@ link_hear_news(struct link *l)
 		link_take(l, ev);
 		rd_kafka_event_destroy(ev);
 	}
+}
+
+static void *
+destroy(void *rk)
+{
+	rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+	return NULL;
+}
+
+/* What nobody read keeps 2.0.2 from ending, so all queues are emptied first. Yet in a thread: it
+ * waits for time-outs of its own, or for a name server, and some consumers never end (librdkafka
+ * issue 4674). Then we go on without it, and it ends with the process. */
+static void
+link_shut(struct link *l)
+{
+	struct timespec until;
+	pthread_t thread;
+	int failed;
+
+	link_hear_news(l);
+	rd_kafka_queue_destroy(l->news);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += DESTROY_S;
+	failed = pthread_create(&thread, NULL, destroy, l->rk);
+	assert(failed == 0);
+	if (pthread_timedjoin_np(thread, NULL, &until) != 0) {
+		pthread_detach(thread);
+		log_warn(EV("bus.client_left_behind"), KS("side", l->side));
+	}
+	l->rk = NULL;
+	l->died = false;
 }
 
 /* Ask for the topic's metadata, or where it is NULL for anything at all. */
@@ -521,52 +546,6 @@ in_own(struct bus_in *in, const rd_kafka_topic_partition_list_t *ours)
 	in->turn++;
 }
 
-static void
-in_shut(struct bus_in *in)
-{
-	in_own(in, NULL);
-	rd_kafka_queue_destroy(in->answers);
-	rd_kafka_queue_destroy(in->messages);
-	link_shut(&in->link);
-}
-
-static rd_kafka_resp_err_t
-in_subscribe(struct bus_in *in)
-{
-	rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
-	rd_kafka_resp_err_t code;
-
-	rd_kafka_topic_partition_list_add(topics, in->link.conf->topic, RD_KAFKA_PARTITION_UA);
-	code = rd_kafka_subscribe(in->link.rk, topics);
-	rd_kafka_topic_partition_list_destroy(topics);
-	return code;
-}
-
-static enum err
-in_ready(struct bus_in *in)
-{
-	const struct bus_conf *c = in->link.conf;
-	const struct setting given[] = {
-		{ "bootstrap.servers", c->servers },
-		{ "client.id", c->client },
-		{ "group.id", c->group },
-		{ NULL, NULL },
-	};
-	rd_kafka_resp_err_t code;
-	enum err e;
-
-	if (in->link.rk != NULL)
-		return OK;
-	if ((e = link_open(&in->link, IN, given)) != OK)
-		return e;
-	in->messages = rd_kafka_queue_get_consumer(in->link.rk);
-	in->answers = rd_kafka_queue_new(in->link.rk);
-	if ((code = in_subscribe(in)) == RD_KAFKA_RESP_ERR_NO_ERROR)
-		return OK;
-	in_shut(in);
-	return log_fail(E_BUG, EV("bus.subscribe_failed"), KS("why", rd_kafka_err2str(code)));
-}
-
 /* Tell the group what is done and wait for its answer; older ones no longer matter. Not while
  * Kafka is away: the library would keep every such question, and not close before their time. */
 static enum err
@@ -675,6 +654,56 @@ in_poll(struct bus_in *in, struct hearing *h, int wait_ms)
 	return true;
 }
 
+static void
+in_shut(struct bus_in *in)
+{
+	struct hearing nobody = { 0 };
+
+	while (in_poll(in, &nobody, 0))
+		continue;
+	in_own(in, NULL);
+	rd_kafka_queue_destroy(in->answers);
+	rd_kafka_queue_destroy(in->messages);
+	link_shut(&in->link);
+}
+
+static rd_kafka_resp_err_t
+in_subscribe(struct bus_in *in)
+{
+	rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_resp_err_t code;
+
+	rd_kafka_topic_partition_list_add(topics, in->link.conf->topic, RD_KAFKA_PARTITION_UA);
+	code = rd_kafka_subscribe(in->link.rk, topics);
+	rd_kafka_topic_partition_list_destroy(topics);
+	return code;
+}
+
+static enum err
+in_ready(struct bus_in *in)
+{
+	const struct bus_conf *c = in->link.conf;
+	const struct setting given[] = {
+		{ "bootstrap.servers", c->servers },
+		{ "client.id", c->client },
+		{ "group.id", c->group },
+		{ NULL, NULL },
+	};
+	rd_kafka_resp_err_t code;
+	enum err e;
+
+	if (in->link.rk != NULL)
+		return OK;
+	if ((e = link_open(&in->link, IN, given)) != OK)
+		return e;
+	in->messages = rd_kafka_queue_get_consumer(in->link.rk);
+	in->answers = rd_kafka_queue_new(in->link.rk);
+	if ((code = in_subscribe(in)) == RD_KAFKA_RESP_ERR_NO_ERROR)
+		return OK;
+	in_shut(in);
+	return log_fail(E_BUG, EV("bus.subscribe_failed"), KS("why", rd_kafka_err2str(code)));
+}
+
 enum err
 bus_hear(struct bus_in *in, struct arena *a, int most, int wait_ms, struct bus_batch *heard_r)
 {
@@ -769,10 +798,7 @@ bus_in_close(struct bus_in **in)
 		rd_kafka_error_destroy(rd_kafka_consumer_close_queue(i->link.rk, i->messages));
 		while (!rd_kafka_consumer_closed(i->link.rk) && left_ms(until) > 0)
 			in_poll(i, &h, 10);
-		if (rd_kafka_consumer_closed(i->link.rk))
-			in_shut(i);
-		else /* it would hold us until its own time-outs; it ends with the process */
-			log_warn(EV("bus.client_left_behind"), KS("side", i->link.side));
+		in_shut(i);
 	}
 	free(i);
 	*in = NULL;

@@ -137,7 +137,7 @@ enum err bus_done(struct bus_in *in, const struct bus_batch *b, int wait_ms) MUS
 const struct bus_lag *bus_lag(struct bus_in *in, struct arena *a, int wait_ms, int *n_r);
 
 /* Tell the group what is done, leave it, free, and clear the caller's pointer. Takes at most six
- * seconds; a client that Kafka keeps waiting longer is left to end with the process. */
+ * seconds; a client that does not end in that time is left behind to end with the process. */
 void bus_in_close(struct bus_in **in);
 
 #endif

@@ -409,20 +409,29 @@ kv_turn_over(struct kv *kv)
  * Writing
  */
 
+/* One of the words is the value, which may hold any byte. */
+static bool
+append_words(struct kv *kv, const char **argv, int n, int value, size_t value_len)
+{
+	size_t len[8];
+
+	for (int i = 0; i < n; i++)
+		len[i] = i == value ? value_len : strlen(argv[i]);
+	metric_add(METRIC_CACHE_PUTS, 1);
+	return redisAppendCommandArgv(kv->c, n, argv, len) == REDIS_OK;
+}
+
 static bool
 append_put(struct kv *kv, const struct kv_put *p)
 {
 	char version[24], ttl[24];
-	const char *argv[] = { "EVALSHA", kv->sha, "1", p->key, version, p->value, ttl };
-	size_t len[NELEM(argv)];
+	const char *newer[] = { "EVALSHA", kv->sha, "1", p->key, version, p->value, ttl };
+	const char *first[] = { "SET", p->key, p->value, "EX", ttl, "NX" };
 
 	snprintf(version, sizeof(version), "%lld", (long long)p->version);
 	snprintf(ttl, sizeof(ttl), "%lld", (long long)p->ttl_s);
-	for (size_t i = 0; i < NELEM(argv); i++)
-		len[i] = strlen(argv[i]);
-	len[5] = p->len;
-	metric_add(METRIC_CACHE_PUTS, 1);
-	return redisAppendCommandArgv(kv->c, NELEM(argv), argv, len) == REDIS_OK;
+	return p->if_absent ? append_words(kv, first, NELEM(first), 2, p->len)
+			    : append_words(kv, newer, NELEM(newer), 5, p->len);
 }
 
 void

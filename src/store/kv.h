@@ -49,6 +49,7 @@ struct kv_put {
 	const char *value; /* begins with a version and LF */
 	size_t len;
 	int64_t ttl_s;
+	bool if_absent; /* only where there is nothing: cheaper, for who saw that there was nothing */
 };
 
 /* Put with the end of the turn, not waited for: for what a reader loaded. */

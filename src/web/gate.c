@@ -233,22 +233,25 @@ hear_session(struct req *rq)
 		answer_ended(rq);
 		break;
 	case MISSED:
+	case HEARD_STALE:
 		rq->stage = NO_SESSION;
 		break;
 	}
 }
 
+/* Answer with what Redis has, or note what it has not. */
 static void
 hear_page(struct req *rq)
 {
 	struct wanted *w = arena_get(rq->arena, sizeof(*w));
 	enum heard h = user_heard(&rq->ctx, rq->page_slot, rq->id, &w->page);
 
-	if (h == MISSED)
-		return;
-	w->found = h == HEARD;
 	rq->page = w;
-	answer(rq, w->found ? OK : E_NOT_FOUND);
+	w->id = rq->id;
+	w->found = h == HEARD;
+	w->stale = h == HEARD_STALE;
+	if (h == HEARD || h == HEARD_GONE)
+		answer(rq, w->found ? OK : E_NOT_FOUND);
 }
 
 /*
@@ -268,14 +271,9 @@ answer_all(struct req *const *rq, int n, enum stage stage, enum err e)
 static void
 use_loaded_user(struct req *rq, const struct session *s)
 {
-	struct wanted *w;
-
-	if (rq->stage != AWAITS_PAGE || rq->id != s->user.id || rq->page_slot < 0)
+	if (rq->id != s->user.id)
 		return;
-	w = arena_get(rq->arena, sizeof(*w));
-	w->found = true;
-	user_page_keep(&rq->ctx, &s->user, &w->page);
-	rq->page = w;
+	user_page_keep(&rq->ctx, &s->user, rq->page);
 	answer(rq, OK);
 }
 
@@ -287,7 +285,10 @@ take_loaded(struct req *rq, const struct session *rows, int found)
 			continue;
 		take_session(rq, &rows[i]);
 		pass_gate(rq);
-		use_loaded_user(rq, &rows[i]);
+		if (rq->stage == AWAITS_PAGE)
+			hear_page(rq);
+		if (rq->stage == AWAITS_PAGE)
+			use_loaded_user(rq, &rows[i]);
 		return;
 	}
 	answer_ended(rq);
@@ -322,14 +323,14 @@ load_sessions(struct req *const *rq, int n)
 
 /* Requests that want the same page share one. */
 static struct wanted *
-want(struct wanted *w, int *n, int64_t id)
+want(struct wanted *all, int *n, const struct wanted *one)
 {
 	for (int i = 0; i < *n; i++) {
-		if (w[i].id == id)
-			return &w[i];
+		if (all[i].id == one->id)
+			return &all[i];
 	}
-	w[*n].id = id;
-	return &w[(*n)++];
+	all[*n] = *one;
+	return &all[(*n)++];
 }
 
 static void
@@ -347,7 +348,7 @@ load_pages(struct req *const *rq, int n)
 			first = rq[i];
 			w = arena_get(first->arena, (size_t)n * sizeof(*w));
 		}
-		rq[i]->page = want(w, &wanted, rq[i]->id);
+		rq[i]->page = want(w, &wanted, rq[i]->page);
 	}
 	if (first == NULL)
 		return;

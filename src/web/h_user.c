@@ -1,13 +1,9 @@
 /* h_user: users over HTTP. */
 #include "handlers.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-#include "text.h"
-
 #include "user.h"
 
+#include "etag.h"
 #include "reply.h"
 
 enum err
@@ -39,20 +35,17 @@ post_user(struct req *rq)
 static enum err
 wanted_version(const char *if_match, int64_t *version_r)
 {
+	struct etag tag;
 	int64_t newest = 0;
 
 	*version_r = NO_INT;
-	if (*if_match == '\0' || strcmp(if_match, "*") == 0)
+	if (*if_match == '\0')
 		return OK;
-	for (const char *p = strchr(if_match, '"'); p != NULL; p = strchr(p + 1, '"')) {
-		bool weak = p - if_match >= 2 && strncmp(p - 2, "W/", 2) == 0;
-		char *end;
-		int64_t n = strtoll(p + 1, &end, 10);
-
-		if (!weak && end > p + 1 && *end == '"' && n > newest)
-			newest = n;
-		if ((p = strchr(p + 1, '"')) == NULL)
-			break;
+	while (etag_next(&if_match, &tag)) {
+		if (tag.any)
+			return OK;
+		if (!tag.weak && tag.version > newest)
+			newest = tag.version;
 	}
 	*version_r = newest;
 	return newest > 0 ? OK : E_STALE;

@@ -12,6 +12,7 @@
 #include "metric.h"
 #include "text.h"
 
+#include "etag.h"
 #include "route.h"
 #include "settings.h"
 
@@ -221,19 +222,11 @@ reply_doc(struct req *rq, int status, const struct shape *s, const void *doc)
 static bool
 none_match_has(const char *list, int64_t version)
 {
-	while (*list != '\0') {
-		size_t len;
-		int64_t n = 0;
+	struct etag tag;
 
-		list += strspn(list, " ,\t");
-		if (*list == '*')
+	while (etag_next(&list, &tag)) {
+		if (tag.any || tag.version == version)
 			return true;
-		if (strncmp(list, "W/", 2) == 0)
-			list += 2;
-		len = strcspn(list, ",");
-		if (*list == '"' && (n = strtoll(list + 1, NULL, 10)) == version && n > 0)
-			return true;
-		list += len;
 	}
 	return false;
 }

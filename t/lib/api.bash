@@ -35,13 +35,13 @@ call() {
 	how=(-X "$METHOD")
 	[[ $METHOD != HEAD ]] || how=(--head)
 	[[ ! ${TOKEN-} ]] || how+=(-H "Authorization: Bearer $TOKEN")
-	rm -f "$dir/body"
-	STATUS=$(curl -sS -g --path-as-is --max-time 30 -D "$dir/head" -o "$dir/body" -w '%{http_code}' \
+	rm -f "$dir/.body"
+	STATUS=$(curl -sS -g --path-as-is --max-time 30 -D "$dir/.head" -o "$dir/.body" -w '%{http_code}' \
 		"${how[@]}" "$@" "$url")
-	[[ -f $dir/body && $METHOD != HEAD ]] || : >"$dir/body"
-	BODY=$(<"$dir/body")
-	# the last block: a "100 Continue" may stand before it
-	HEAD=$(tr -d '\r' <"$dir/head" | awk '/^HTTP\// { all = "" } { all = all $0 "\n" } END { printf "%s", all }')
+	[[ -f $dir/.body && $METHOD != HEAD ]] || : >"$dir/.body"
+	BODY=$(<"$dir/.body")
+	HEAD=$(<"$dir/.head")
+	HEAD=${HEAD//$'\r'/}
 }
 
 # send METHOD PATH BODY [CURL OPTION...]: BODY is text, or @FILE. TYPE is its media type; empty, none.
@@ -49,8 +49,8 @@ send() {
 	local method=$1 path=$2 body=$3
 	shift 3
 	if [[ $body != @* ]]; then
-		printf '%s' "$body" >"$BATS_TEST_TMPDIR/sent"
-		body=@$BATS_TEST_TMPDIR/sent
+		printf '%s' "$body" >"$BATS_TEST_TMPDIR/.sent"
+		body=@$BATS_TEST_TMPDIR/.sent
 	fi
 	call "$method" "$path" -H "Content-Type:${TYPE- application/json}" -H 'Expect:' --data-binary "$body" "$@"
 }
@@ -67,8 +67,9 @@ patch() { send PATCH "$@"; }
 raw() {
 	local answer fd
 	exec {fd}<>"/dev/tcp/127.0.0.1/${BASE_URL##*:}"
+	# one write, as a pipe gives it: the shell's own printf writes line by line
 	# shellcheck disable=SC2059 # it is a format
-	printf "$1" >&"$fd"
+	{ printf "$1" | cat >&"$fd"; } 2>/dev/null || true # nginx may have heard enough
 	answer=$(timeout 20 cat <&"$fd" | tr -d '\r' || true)
 	exec {fd}>&-
 	METHOD=${1%% *}
@@ -82,7 +83,12 @@ raw() {
 #
 
 # header NAME: its value; a line each if it was there several times.
-header() { awk -v name="${1,,}:" 'tolower($1) == name { sub(/^[^:]*: */, ""); print }' <<<"$HEAD"; }
+header() {
+	local line
+	while IFS= read -r line; do
+		[[ ${line,,} != "${1,,}:"* ]] || printf '%s\n' "${line#*: }"
+	done <<<"$HEAD"
+}
 
 # came WHY: fails, and shows what came.
 came() { fail "$1" "--- came, for $METHOD:" "$HEAD" "" "${BODY:0:3000}"; }

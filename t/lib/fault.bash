@@ -3,11 +3,15 @@
 # background, and whatever stops, freezes and kills parts of the stack. Each test puts back what
 # it took away: its teardown calls mend.
 
+# These tests stop servers: never those of an instance that nobody named.
+: "${USHER_VAR:?set by: eval \"\$(scripts/dev env)\"}" "${USHER_RUN:?}" "${USHER_PORT:?}"
+
 export PYTHONPATH=$BATS_TEST_DIRNAME/lib PYTHONDONTWRITEBYTECODE=1
 FROZEN=()
 CHILDREN=()
 
 # play [ARG...] <<PYTHON: a play with lib/fcgi.py, of at most two minutes.
+# shellcheck disable=SC2119,SC2120
 play() {
 	timeout 120 python3 -c $'import sys\nfrom fcgi import *\nexec(compile(sys.stdin.read(), "play", "exec"))' "$@"
 }
@@ -40,6 +44,18 @@ freeze() {
 is_frozen() { [[ $(ps -o stat= -p "$1") == T* ]]; }
 thaw() { kill -CONT "$1"; }
 
+# hold_row ID, let_row_go: a transaction of ours that has locked the user.
+hold_row() {
+	coproc HOLDER { exec psql -XqAt "$DATABASE_URL" 3>&- 2>&1; }
+	printf 'BEGIN;\nSELECT id FROM users WHERE id = %s FOR UPDATE;\n' "$1" >&"${HOLDER[1]}"
+	read -rt 5 _ <&"${HOLDER[0]}"
+}
+# shellcheck disable=SC2153 # coproc sets HOLDER_PID
+let_row_go() {
+	printf 'ROLLBACK;\n\\q\n' >&"${HOLDER[1]}"
+	wait "$HOLDER_PID" || true
+}
+
 # mend: the stack whole again, nothing of ours left in the background.
 mend() {
 	local pid
@@ -47,6 +63,7 @@ mend() {
 	for pid in "${FROZEN[@]}"; do kill -CONT "$pid" 2>/dev/null || true; done
 	for pid in "${CHILDREN[@]}"; do wait "$pid" || true; done
 	FROZEN=() CHILDREN=()
+	if [[ ${HOLDER_PID-} ]]; then kill "$HOLDER_PID" 2>/dev/null || true; fi
 	"$USHER_DEV" status >/dev/null 2>&1 || dev start
 	wait_for 15 has_come 200 GET "$BASE_URL/readyz"
 	wait_for 15 all_ready

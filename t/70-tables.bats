@@ -1,0 +1,126 @@
+#!/usr/bin/env bats
+# shellcheck disable=SC2016,SC2030,SC2031,SC2153 # jq is quoted; each test is a subshell
+# Printed tables are the code's own: what the README and the operator's tool say can't drift.
+
+load lib/api
+load lib/stack
+
+README=$BATS_TEST_DIRNAME/../README.md
+
+# block NAME: what stands in the README between <!-- NAME --> and <!-- /NAME -->
+block() { sed -n "/^<!-- $1 -->/,/^<!-- \/$1 -->/p" "$README" | sed '1d;$d' | sed '/./,$!d'; }
+
+# codes: "CODE STATUS" of every outcome in the code's table
+codes() {
+	tr -d '\n' <"$SOURCES/src/base/err.h" | grep -oP 'X\([A-Z_]+,\s*\d{3},\s*"[a-z_]+"' |
+		sed -E 's/.*,\s*([0-9]{3}),\s*"([a-z_]+)"/\2 \1/'
+}
+
+# nginx_codes: the same of nginx's own errors
+nginx_codes() {
+	sed -n '/^map \$status \$usher_code/,/^}/p' "$SOURCES/nginx/usher/http.conf" |
+		grep -oE '[0-9]{3} [a-z_]+;' | sed -E 's/([0-9]+) ([a-z_]+);/\2 \1/'
+}
+
+@test "the README's settings are those of usherctl config --markdown" {
+	# where it was installed is each machine's own
+	usherctl config --markdown | sed -E 's|`[^`]*(/share/usher/)|`…\1|' >"$BATS_TEST_TMPDIR/settings"
+	block settings | sed -e :a -e '/^\n*$/{$d;N;ba' -e '}' >"$BATS_TEST_TMPDIR/readme"
+	diff "$BATS_TEST_TMPDIR/settings" "$BATS_TEST_TMPDIR/readme"
+}
+
+@test "the README's errors are those of usherctl errors, and these are all of the code's" {
+	usherctl errors >"$BATS_TEST_TMPDIR/errors"
+	diff "$BATS_TEST_TMPDIR/errors" <(block errors)
+	diff <(codes | cut -d' ' -f1 | sort -u) <(grep -oP '^\| *`\K[a-z_]+(?=`)' "$BATS_TEST_TMPDIR/errors" | sort -u)
+}
+
+@test "the README documents every code of nginx's own errors too" {
+	local code undocumented=''
+	for code in $(nginx_codes | cut -d' ' -f1 | sort -u); do
+		grep -q "\`$code\`" "$README" || undocumented+=" $code"
+	done
+	[ -z "$undocumented" ] || fail "nowhere in the README:$undocumented"
+}
+
+@test "nginx calls an error what the application calls it" {
+	local code status
+	while read -r code status; do
+		codes | grep -q " $status$" || continue
+		codes | grep -qx "$code $status" || fail "nginx says $code for $status, the application $(codes | grep " $status$" | xargs)"
+	done < <(nginx_codes)
+}
+
+@test "usherctl tells what it can, and refuses what it can't" {
+	local word
+	run -0 usherctl --help
+	for word in 'migrate up' 'migrate down' 'migrate status' 'migrate new' 'admin create' config 'cache flush' version; do
+		[[ $output == *"usherctl $word"* ]]
+	done
+	run -0 usherctl help
+	run -2 usherctl
+	run -2 usherctl sing
+	run -2 usherctl migrate
+	run -2 usherctl migrate sideways
+}
+
+@test "usherctl knows no option that it does not have" {
+	run -2 usherctl config --html
+	run -2 usherctl migrate up --dry-run
+	run -2 usherctl admin create --email "$(fresh_address)" --password-stdin --admin <<<"correct horse"
+	run -2 usherctl version 2
+}
+
+@test "every setting has a default or is required, and says what it is for" {
+	local lines
+	lines=$(usherctl config --markdown | tail -n +3)
+	[ "$(wc -l <<<"$lines")" -gt 20 ]
+	run -1 grep -vE '^\| `[A-Z_]+` \| (`[^|]+`|required|none) \| [^|]+ \| [^|]+ \|$' <<<"$lines"
+}
+
+@test "each program has --help and --version" {
+	local program
+	for program in usher-api usher-broker; do
+		run -0 "$USHER_BIN/$program" --help
+		[[ $output == *usage* ]]
+		run -0 "$USHER_BIN/$program" --version
+		[[ $output =~ [0-9] ]]
+		run -2 "$USHER_BIN/$program" --sing
+	done
+}
+
+@test "the operator makes an admin, whose password comes by standard input" {
+	local email
+	email=$(fresh_address)
+	run -0 usherctl admin create --email "$email" --name '관리자' --password-stdin <<<"correct horse"
+	[[ $output != *correct\ horse* ]]
+	TOKEN='' post /auth/login "$(sign_in_as "$email" "correct horse")"
+	expect 200
+	TOKEN=$(jq -r .access_token <<<"$BODY")
+	get /users/me
+	expect 200 '.role == "admin" and .name == "관리자"'
+	[ "$(events_of "$(jq .id <<<"$BODY")" | head -n 1)" = "1 user_created" ]
+}
+
+@test "the operator makes an admin of who is there, and leaves the password" {
+	fresh_user
+	usherctl admin create --email "${EMAIL^^}" --password-stdin <<<"another password"
+	login
+	get /users/
+	expect 200
+	[ "$(events_of "$USER_ID" | sed -n 2p)" = "2 user_updated" ]
+	usherctl admin create --email "$EMAIL" --password-stdin <<<"another password"
+	[ "$(version_of "$USER_ID")" = 3 ]
+}
+
+@test "the operator is told what is wrong with an admin" {
+	run -2 usherctl admin create --password-stdin <<<"correct horse"
+	run -2 usherctl admin create --email "$(fresh_address)" <<<"correct horse"
+	run -1 usherctl admin create --email nobody --password-stdin <<<"correct horse"
+	[[ $output == *email* ]]
+	run -1 usherctl admin create --email "$(fresh_address)" --password-stdin <<<"short"
+	[[ $output == *password* && $output != *short* ]]
+	run -1 usherctl admin create --email "$(fresh_address)" --password-stdin </dev/null
+	run -1 usherctl admin create --email "$(fresh_address)" --password-stdin --name $'a\nb' <<<"correct horse"
+	run -1 usherctl admin create --email "$(fresh_address)" --password-stdin <<<$'bad \xff\xfe utf-8'
+}

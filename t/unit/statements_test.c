@@ -1,0 +1,51 @@
+/*
+ * Every statement of the service, prepared against a migrated schema: DATABASE_URL says
+ * which. A statement that the schema no longer fits would stop a worker at its start.
+ */
+#include "db.h"
+
+#include <stdlib.h>
+
+#include "ctx.h"
+#include "log.h"
+#include "tap.h"
+
+static void
+test_rows(const struct db_set *set, int *n_r)
+{
+	for (int i = 0; i < set->n; i++, ++*n_r) {
+		const struct db_stmt *st = &set->stmt[i];
+		char next[16];
+
+		ok(st->name != NULL && st->sql != NULL, "row %d has a name and a text", *n_r);
+		snprintf(next, sizeof(next), "$%d", st->args + 1);
+		ok(strstr(st->sql, next) == NULL, "%s has no more parameters than it says",
+		   st->name);
+		snprintf(next, sizeof(next), "$%d", st->args);
+		ok(st->args == 0 || strstr(st->sql, next) != NULL, "%s has as many", st->name);
+		ok(strstr(st->sql, "SELECT *") != st->sql, "%s names its columns", st->name);
+	}
+}
+
+int
+main(void)
+{
+	const char *url = getenv("DATABASE_URL");
+	struct db_conf conf = { .url = url, .program = "statements_test", .sets = ALL_STATEMENTS };
+	struct db *db;
+	int n = 0;
+
+	for (const struct db_set *const *set = ALL_STATEMENTS; *set != NULL; set++)
+		test_rows(*set, &n);
+	ok(n > 0, "there are statements");
+	if (url == NULL || *url == '\0') {
+		ok(true, "all %d are prepared # skip no DATABASE_URL", n);
+		return tap_end();
+	}
+	log_init("statements_test", "text", "warn");
+	db = db_open(&conf);
+	ok(db_ready(db) == OK, "all %d are prepared", n);
+	db_close(&db);
+	ok(db == NULL, "and the connection is closed");
+	return tap_end();
+}

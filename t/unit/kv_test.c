@@ -79,7 +79,9 @@ lies_at(const char *at)
 static struct kv_put
 record(const char *at, int64_t version, const char *value)
 {
-	return (struct kv_put){ at, version, value, strlen(value), 60 };
+	return (struct kv_put){
+		.key = at, .version = version, .value = value, .len = strlen(value), .ttl_s = 60
+	};
 }
 
 static enum err

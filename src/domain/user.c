@@ -184,7 +184,7 @@ user_record_read(const char *text, size_t len, int64_t id, struct page *page_r)
 	if (lf == NULL)
 		return HEARD_STALE;
 	memcpy(digits, text, (size_t)(lf - text));
-	if (!text_to_int(digits, &version) || version < 0)
+	if (strlen(digits) != (size_t)(lf - text) || !text_to_int(digits, &version) || version < 0)
 		return HEARD_STALE;
 	len -= (size_t)(lf + 1 - text);
 	if (len == 0)

@@ -49,6 +49,7 @@ static const struct {
 	{ "an array", T("7\n[]"), HEARD_STALE, 0, NULL },
 	{ "something behind the page", T("7\n{}\n"), HEARD_STALE, 0, NULL },
 	{ "a blank for a page", T("7\n "), HEARD_STALE, 0, NULL },
+	{ "NUL behind the version", T("7\0x\n{}"), HEARD_STALE, 0, NULL },
 	{ "zeros", T("\0\0\0\0"), HEARD_STALE, 0, NULL },
 	{ "bytes", T("\xff\xfe\n\x80"), HEARD_STALE, 0, NULL },
 };
@@ -86,6 +87,14 @@ static const struct {
 	{ "far too much",
 	  T("7\n42 user active                                                                      "),
 	  MISSED, 0, 0, NULL },
+	{ "words and a line feed", T("nonsense\n"), MISSED, 0, 0, NULL },
+	{ "a line feed", T("\n"), MISSED, 0, 0, NULL },
+	{ "a blank for the line feed", T("7 42 user active"), MISSED, 0, 0, NULL },
+	{ "a blank before it", T(" 7\n42 user active"), MISSED, 0, 0, NULL },
+	{ "a plus sign", T("+7\n42 user active"), MISSED, 0, 0, NULL },
+	{ "two blanks", T("7\n42  user active"), MISSED, 0, 0, NULL },
+	{ "no such role", T("7\n42 root active"), MISSED, 0, 0, NULL },
+	{ "no such status", T("7\n42 user asleep"), MISSED, 0, 0, NULL },
 };
 
 static void

@@ -146,7 +146,7 @@ kafka_start_embedded() {
 	for row in "${KAFKA_TOPICS[@]}"; do topics+=("${row/ /:}"); done
 	rm -f "$USHER_RUN/broker.address"
 	daemon kafka "$USHER_VAR/log/kafka.log" \
-		"$USHER_BIN/usher-broker" "$USHER_RUN/broker.address" "${topics[@]}"
+		"$USHER_BIN/usher-broker" --file "$USHER_RUN/broker.address" --topics "$(IFS=,; echo "${topics[*]}")"
 	wait_for 10 kafka_ready_or_dead || true
 	kafka_ready
 	remark "embedded, in memory, $(kafka_address)"

@@ -105,7 +105,10 @@ postgres_start() {
 	postgres_roles
 }
 
-postgres_stop() { cd / && as_pg "$PG_BIN/pg_ctl" -D "$(postgres_home)/data" -w -t 60 -m fast stop; }
+postgres_stop() {
+	[[ $(postgres_pids) ]] || return 0
+	cd / && as_pg "$PG_BIN/pg_ctl" -D "$(postgres_home)/data" -w -t 60 -m fast stop
+}
 postgres_ready() { "$PG_BIN/pg_isready" -q -h "$(run_path)/pg"; }
 postgres_pids() { head -n 1 "$PG_LINK/data/postmaster.pid" 2>/dev/null || true; }
 postgres_wipe() { rm -rf "$(postgres_home)" "$PG_LINK"; }

@@ -12,7 +12,7 @@ tap_add() {
 	not_ok=$(grep -cE '^not ok' "$1" || true)
 	skip=$(grep -cE '^ok .*# skip' "$1" || true)
 	plan=$(sed -nE 's/^1\.\.([0-9]+).*/\1/p' "$1" | head -n 1)
-	((PASSED += ok - skip, SKIPPED += skip, FAILED += not_ok))
+	((PASSED += ok - skip, SKIPPED += skip, FAILED += not_ok)) || true # 0 is no failure
 	((FAILED += plan > ok + not_ok ? plan - ok - not_ok : 0)) || true
 }
 

@@ -5,7 +5,7 @@
  * chooses its port itself, so the address goes to a file, which appears once the topics are there
  * and is removed at the end. Nothing outlives the program; the tests use the real Kafka.
  *
- *     usher-broker ADDRESS-FILE TOPIC[:PARTITIONS]...
+ *     usher-broker --file ADDRESS-FILE [--topics TOPIC:PARTITIONS,...]
  */
 
 /* System */
@@ -18,6 +18,9 @@
 /* Libraries */
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
+
+/* Platform */
+#include "service.h"
 
 static int
 complain(const char *what, const char *why)
@@ -58,18 +61,43 @@ address_write(const char *path, const char *address)
 	return rename(new, path);
 }
 
+static const char *file, *topics = "";
+
+static const struct option_row OPTIONS[] = {
+	{ "--file", "FILE", "where the address goes", &file },
+	{ "--topics", "LIST", "topics to make, NAME:PARTITIONS, separated by commas", &topics },
+	{ 0 },
+};
+
+static const struct program PROGRAM = { "usher-broker",
+					"a Kafka broker in memory, for a first look", OPTIONS };
+
+static int
+make_topics(rd_kafka_mock_cluster_t *cluster)
+{
+	char list[1024], *rest = NULL;
+	rd_kafka_resp_err_t err;
+
+	snprintf(list, sizeof(list), "%s", topics);
+	for (char *t = strtok_r(list, ",", &rest); t != NULL; t = strtok_r(NULL, ",", &rest)) {
+		if ((err = topic_make(cluster, t)) != RD_KAFKA_RESP_ERR_NO_ERROR)
+			return complain(t, rd_kafka_err2str(err));
+	}
+	return EXIT_SUCCESS;
+}
+
 int
 main(int argc, char **argv)
 {
 	rd_kafka_mock_cluster_t *cluster;
-	rd_kafka_resp_err_t err;
 	rd_kafka_t *rk;
 	char why[512];
 	sigset_t ends;
-	int i, sig;
+	int sig;
 
-	if (argc < 2)
-		return complain("usage", "usher-broker ADDRESS-FILE TOPIC[:PARTITIONS]...");
+	service_options(&PROGRAM, argc, argv);
+	if (file == NULL)
+		return complain("--file", "is needed; see --help");
 	sigemptyset(&ends);
 	sigaddset(&ends, SIGTERM);
 	sigaddset(&ends, SIGINT);
@@ -80,14 +108,13 @@ main(int argc, char **argv)
 		return complain("librdkafka", why);
 	if ((cluster = rd_kafka_mock_cluster_new(rk, 1)) == NULL)
 		return complain("librdkafka", "no mock cluster");
-	for (i = 2; i < argc; i++)
-		if ((err = topic_make(cluster, argv[i])) != RD_KAFKA_RESP_ERR_NO_ERROR)
-			return complain(argv[i], rd_kafka_err2str(err));
-	if (address_write(argv[1], rd_kafka_mock_cluster_bootstraps(cluster)) != 0)
-		return complain(argv[1], "can't be written");
+	if (make_topics(cluster) != EXIT_SUCCESS)
+		return EXIT_FAILURE;
+	if (address_write(file, rd_kafka_mock_cluster_bootstraps(cluster)) != 0)
+		return complain(file, "can't be written");
 
 	sigwait(&ends, &sig);
-	unlink(argv[1]);
+	unlink(file);
 	rd_kafka_mock_cluster_destroy(cluster);
 	rd_kafka_destroy(rk);
 	return EXIT_SUCCESS;

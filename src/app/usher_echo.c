@@ -25,12 +25,18 @@ echo_turn(struct req *const *rq, int n)
 	}
 }
 
+static const struct option_row OPTIONS[] = { { 0 } };
+
+static const struct program PROGRAM = { "usher-echo", "the turn loop with nothing behind it",
+					OPTIONS };
+
 int
-main(void)
+main(int argc, char **argv)
 {
 	struct ctx nothing = { 0 };
 
 	service_signals();
+	service_options(&PROGRAM, argc, argv);
 	log_init("usher-echo", "json", "warn");
 	http_init();
 	return turn_run(STDIN_FILENO, BATCH_MOST, &nothing, echo_turn);

@@ -206,7 +206,8 @@ static void
 set_value(struct tool *t, struct user *u, const char *name, const char *text)
 {
 	const struct field *f = field_find(&USER, IN_CREATE, name);
-	enum msg m = field_set_text(t->arena, f, u, text);
+	bool sound = text_is_utf8(text, strlen(text)); /* JSON could not carry it to a login */
+	enum msg m = sound ? field_set_text(t->arena, f, u, text) : MSG_NOT_UTF8;
 
 	if (m != MSG_OK)
 		fault_add(&t->c.faults, "body", name, m, f);

@@ -12,14 +12,18 @@ struct env_line {
 	const char *name, *value;
 };
 
-/* VALUE, 'VALUE' or "VALUE"; what follows the closing quote does not count. */
+/* VALUE, 'VALUE' or "VALUE"; what follows the closing quote, or " #", does not count. */
 static const char *
 unquoted(struct arena *a, const char *value)
 {
 	const char *end;
 
-	if (*value != '\'' && *value != '"')
-		return text_trim(a, value);
+	value = text_trim(a, value);
+	if (*value != '\'' && *value != '"') {
+		end = strstr(value, " #");
+		return end == NULL ? value
+				   : text_trim(a, arena_textn(a, value, (size_t)(end - value)));
+	}
 	end = strchr(value + 1, *value);
 	return end == NULL ? value : arena_textn(a, value + 1, (size_t)(end - value - 1));
 }
@@ -37,7 +41,7 @@ parse_line(struct arena *a, const char *line, struct env_line *next)
 	if (*line == '#' || equals == NULL)
 		return next;
 	l = arena_get(a, sizeof(*l));
-	*l = (struct env_line){ next, arena_textn(a, line, (size_t)(equals - line)),
+	*l = (struct env_line){ next, text_trim(a, arena_textn(a, line, (size_t)(equals - line))),
 				unquoted(a, equals + 1) };
 	return l;
 }
@@ -82,7 +86,6 @@ conf_allowed(struct arena *a, const struct field *f)
 	struct buf b = buf_new(a, 128);
 
 	if (f->choices != NULL) {
-		buf_lit(&b, "one of ");
 		msg_print(&b, MSG_CHOICE, EN, f);
 		return strchr(b.text, ':') + 2;
 	}

@@ -175,6 +175,9 @@ const char *
 log_masked(struct arena *a, const char *email)
 {
 	const char *domain = strrchr(email, '@');
+	int first = domain != NULL && domain != email; /* bytes of the first letter */
 
-	return domain == NULL ? "***" : arena_printf(a, "%.1s***%s", email, domain);
+	while (first > 0 && ((unsigned char)email[first] & 0xc0) == 0x80)
+		first++;
+	return domain == NULL ? "***" : arena_printf(a, "%.*s***%s", first, email, domain);
 }

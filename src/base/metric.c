@@ -56,11 +56,14 @@ map_file(const char *path)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	struct metric_memory *m = MAP_FAILED;
+	struct stat st;
 	uint64_t layout = layout_of_names();
 
 	if (fd < 0)
 		return MAP_FAILED;
-	if (flock(fd, LOCK_EX) == 0 && ftruncate(fd, sizeof(*m)) == 0)
+	/* It never shrinks: a worker of another version may have more of it mapped. */
+	if (flock(fd, LOCK_EX) == 0 && fstat(fd, &st) == 0 &&
+	    (st.st_size >= (off_t)sizeof(*m) || ftruncate(fd, sizeof(*m)) == 0))
 		m = mmap(NULL, sizeof(*m), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (m != MAP_FAILED && GET(m->layout) != layout) {
 		memset(m, 0, sizeof(*m));

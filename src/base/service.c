@@ -45,7 +45,9 @@ service_signals(void)
 		sigaction(ASK_TO_STOP[i], &stop, NULL);
 	}
 	sigaction(SIGPIPE, &nothing, NULL);
+	sigaddset(&blocked, SIGPIPE); /* for good: a write that fails says so */
 	sigprocmask(SIG_BLOCK, &blocked, &waiting_mask);
+	sigaddset(&waiting_mask, SIGPIPE);
 	for (size_t i = 0; i < sizeof(ASK_TO_STOP) / sizeof(*ASK_TO_STOP); i++)
 		sigdelset(&waiting_mask, ASK_TO_STOP[i]); /* whatever our parent had blocked */
 }

@@ -27,7 +27,7 @@ struct program {
 void service_options(const struct program *p, int argc, char **argv);
 
 /* Block our signals and set their handlers: TERM, INT, QUIT and USR1 (what supervisors send)
- * ask for a drain, PIPE is ignored. Call it first: libfcgi replaces what it finds unset. */
+ * ask for a drain, PIPE is blocked for good. Call it first: libfcgi replaces what it finds unset. */
 void service_signals(void);
 
 /* The signal mask to wait with. */

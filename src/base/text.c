@@ -86,8 +86,8 @@ text_trim(struct arena *a, const char *text)
 		int32_t c = next_point(&p, end);
 
 		if (c < 0)
-			break; /* not UTF-8: somebody else's finding */
-		if (within(c, BLANKS, NELEM(BLANKS)))
+			p++; /* not UTF-8: no blank, and somebody else's finding */
+		else if (within(c, BLANKS, NELEM(BLANKS)))
 			continue;
 		if (first == NULL)
 			first = at;

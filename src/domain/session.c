@@ -11,6 +11,8 @@
 
 #include "settings.h"
 
+enum { WORD_SIZE = 24 }; /* of a record: any 64-bit number fits */
+
 enum { LOAD, OF_USER, END_OF_USER };
 
 /* clang-format off */
@@ -51,20 +53,44 @@ session_ask(struct ctx *c, int64_t sid)
 	return kv_ask(c->kv, key);
 }
 
-/* "version LF user_id role status"; text ends in NUL. */
+/* The next word of a record into `out`; false where it does not end with `end`, which is
+ * passed over. */
+static bool
+next_word(const char **text, char end, char out[WORD_SIZE])
+{
+	size_t len = strcspn(*text, "\n ");
+
+	if (len >= WORD_SIZE || (*text)[len] != end)
+		return false;
+	memcpy(out, *text, len);
+	out[len] = '\0';
+	*text += len + (end != '\0');
+	return true;
+}
+
+static bool
+next_number(const char **text, char end, int64_t *out_r)
+{
+	char digits[WORD_SIZE];
+
+	return next_word(text, end, digits) && text_to_int(digits, out_r) && *out_r >= 1;
+}
+
+/* "version LF user_id role status", or of an ended one "version LF"; text ends in NUL. */
 enum heard
 session_record_read(const char *text, size_t len, int64_t sid, struct session *out_r)
 {
-	char role[8], status[12];
-	long long version, user_id;
-	int used = 0;
+	char role[WORD_SIZE], status[WORD_SIZE];
+	int64_t version, user_id;
 
-	if (len == 0 || len > 80 || strlen(text) != len)
+	if (strlen(text) != len || !next_number(&text, '\n', &version))
 		return MISSED;
-	if (sscanf(text, "%19lld\n%19lld %7[a-z] %11[a-z]%n", &version, &user_id, role, status,
-		   &used) != 4 ||
-	    (size_t)used != len || version < 1 || user_id < 1)
-		return text[len - 1] == '\n' ? HEARD_GONE : MISSED;
+	if (*text == '\0')
+		return HEARD_GONE;
+	if (!next_number(&text, ' ', &user_id) || !next_word(&text, ' ', role) ||
+	    !next_word(&text, '\0', status) || !text_among(role, "user admin") ||
+	    !text_among(status, "active inactive"))
+		return MISSED;
 	*out_r = (struct session){ .id = sid, .user = { .id = user_id, .version = version } };
 	out_r->user.role = strcmp(role, "admin") == 0 ? "admin" : "user";
 	out_r->user.status = strcmp(status, "active") == 0 ? "active" : "inactive";

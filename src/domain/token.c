@@ -107,6 +107,14 @@ is_text(const char *found, const char *expected)
 	return found != NULL && strcmp(found, expected) == 0;
 }
 
+static bool
+absent(jwt_t *jwt, const char *name)
+{
+	errno = 0;
+	jwt_get_grant_int(jwt, name);
+	return errno == ENOENT;
+}
+
 /* "sub" is a text of digits; anything else is not ours. */
 static bool
 subject(jwt_t *jwt, int64_t *out_r)
@@ -133,7 +141,26 @@ claims_hold(jwt_t *jwt, struct claims *out_r)
 
 	if (!ours || !whole || out_r->expires_s <= now || issued > now + SKEW_S)
 		return false;
-	return !positive(jwt, "nbf", &not_before) || not_before <= now + SKEW_S;
+	return absent(jwt, "nbf") ||
+	       (positive(jwt, "nbf", &not_before) && not_before <= now + SKEW_S);
+}
+
+/* Three parts, none of them empty, of base64url's letters. libjwt writes a NUL behind what it
+ * has decoded, and of nothing that is a byte beyond its memory. */
+static bool
+has_form(const char *text)
+{
+	static const char LETTERS[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+	for (int part = 1; part <= 3; part++) {
+		size_t len = strspn(text, LETTERS);
+
+		if (len == 0 || text[len] != (part < 3 ? '.' : '\0'))
+			return false;
+		text += len + 1;
+	}
+	return true;
 }
 
 static enum err
@@ -146,7 +173,8 @@ verify(const char *text, struct claims *out_r)
 
 	assert(len >= 32); /* an empty key would mean "do not check" */
 	metric_add(METRIC_TOKENS_CHECKED, 1);
-	good = jwt_decode(&jwt, text, key, len) == 0 && jwt != NULL && claims_hold(jwt, out_r);
+	good = has_form(text) && jwt_decode(&jwt, text, key, len) == 0 && jwt != NULL &&
+	       claims_hold(jwt, out_r);
 	if (jwt != NULL)
 		jwt_free(jwt);
 	return good ? OK : E_BAD_TOKEN;

@@ -60,12 +60,15 @@ enum { CREATE, CHANGE, LOCK, DELETE, LOAD, LIST, BY_EMAIL, PROMOTE };
 	SQL_EVENT("user_created", "u.id", "u.version", SQL_WHOLE("u"), "u")                  \
 	"SELECT " USER_COLUMNS ", true FROM u"
 
-/* $5 id, $6 the fields as JSON, $7 the version it must have or NULL. `d` is what differs. */
+/* $5 id, $6 the fields as JSON, $7 the version it must have or NULL. `d` is what differs; nothing
+ * does where this very request, which nginx may send twice, was here before. */
 #define SQL_CHANGE                                                                    \
 	"WITH old AS (SELECT * FROM users WHERE id = $5::bigint FOR NO KEY UPDATE), "        \
 	"diff AS (SELECT (SELECT jsonb_object_agg(key, value) FROM jsonb_each($6::jsonb)"    \
 	"   WHERE value IS DISTINCT FROM to_jsonb(old) -> key) AS d"                         \
-	"  FROM old WHERE $7::bigint IS NULL OR old.version = $7::bigint), "                 \
+	"  FROM old WHERE ($7::bigint IS NULL OR old.version = $7::bigint)"                  \
+	"  AND NOT EXISTS (SELECT FROM (SELECT attempt_id FROM events WHERE user_id = $5::bigint" \
+	"    ORDER BY version DESC NULLS LAST LIMIT 8) newest WHERE attempt_id = $3)), "      \
 	"u AS (UPDATE users SET (updated_at" USER_INPUT(USER_COLUMN) USER_RIGHTS(USER_COLUMN) ")" \
 	"  = (SELECT now()" USER_INPUT(USER_COLUMN_OF_R) USER_RIGHTS(USER_COLUMN_OF_R)       \
 	"     FROM jsonb_populate_record(users, diff.d) r)"                                  \
@@ -181,7 +184,7 @@ user_record_read(const char *text, size_t len, int64_t id, struct page *page_r)
 	if (lf == NULL)
 		return HEARD_STALE;
 	memcpy(digits, text, (size_t)(lf - text));
-	if (!text_to_int(digits, &version) || version < 0)
+	if (strlen(digits) != (size_t)(lf - text) || !text_to_int(digits, &version) || version < 0)
 		return HEARD_STALE;
 	len -= (size_t)(lf + 1 - text);
 	if (len == 0)

@@ -127,8 +127,9 @@ struct bus_in *bus_in_open(const struct bus_conf *conf);
 enum err bus_hear(struct bus_in *in, struct arena *a, int most, int wait_ms,
 		  struct bus_batch *heard_r) MUST_CHECK;
 
-/* The batch, or its first n (set b->n), is done for good: tell the group, and wait at most
- * wait_ms until it knows. E_STALE: the partitions went to another meanwhile, who hears it
+/* The batch, or its first n (set b->n), is done for good, and so is all that was heard before it
+ * in the same partitions: tell the group, and wait at most wait_ms until it knows. What is heard
+ * and not done stays with the caller, who tries it again from the arena. E_STALE: the partitions went to another meanwhile, who hears it
  * again. E_UNAVAILABLE: not known; the next call, or giving up the partitions, tells it. */
 enum err bus_done(struct bus_in *in, const struct bus_batch *b, int wait_ms) MUST_CHECK;
 

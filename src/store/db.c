@@ -32,6 +32,8 @@ struct db {
 	const struct db_conf *conf;
 	PGconn *conn;
 	bool within; /* inside a transaction scope */
+	bool raced;  /* the scope failed in a way that is worth another try of the whole */
+	bool remake; /* the scope's connection is no good any more */
 	bool away;   /* said once, until it is back */
 	int64_t backoff_ms, next_try_us;
 	char constraint[64], complaint[512];
@@ -280,32 +282,38 @@ back_off(struct db *db)
 	db->next_try_us = clock_read_us() + ms * 1000;
 }
 
+/* Leave the server alone for a while, and for as long as it kept us waiting. E_BUG has been
+ * said by who found it. */
 static enum err
-went_away(struct db *db, enum err e)
+went_away(struct db *db, enum err e, int64_t took_us)
 {
-	copy(db->complaint, sizeof(db->complaint),
-	     db->conn == NULL ? "" : PQerrorMessage(db->conn));
+	if (e == E_UNAVAILABLE) {
+		copy(db->complaint, sizeof(db->complaint),
+		     db->conn == NULL ? "" : PQerrorMessage(db->conn));
+		if (!db->away)
+			log_error(EV("db.unreachable"), KS("why", db->complaint));
+		db->away = true;
+	}
 	drop(db);
 	back_off(db);
-	if (!db->away)
-		log_error(EV("db.unreachable"), KS("why", db->complaint));
-	db->away = true;
+	db->next_try_us += took_us;
 	return e;
 }
 
 static enum err
 reconnect(struct db *db)
 {
+	int64_t from = clock_read_us();
 	enum err e;
 
 	drop(db);
-	if (clock_read_us() < db->next_try_us)
+	if (from < db->next_try_us)
 		return E_UNAVAILABLE;
 	db->conn = connect_now(db->conf);
 	if (db->conn == NULL || PQstatus(db->conn) != CONNECTION_OK)
-		return went_away(db, E_UNAVAILABLE);
+		return went_away(db, E_UNAVAILABLE, clock_read_us() - from);
 	if ((e = session_begin(db)) != OK)
-		return went_away(db, e);
+		return went_away(db, e, clock_read_us() - from);
 	metric_add(METRIC_DB_CONNECTS, 1);
 	if (db->away)
 		log_warn(EV("db.back"));
@@ -428,11 +436,13 @@ judge(struct db *db, const struct db_stmt *st, const PGresult *r, bool *again_r)
 	if (lost && st->writes)
 		e = E_UNCERTAIN; /* it may have been committed just before */
 	*again_r = !db->within && (lost ? !st->writes : m->again);
+	db->raced = !lost && m->again;
+	db->remake = lost || m->reconnect;
 	if (m->logged && !*again_r) {
 		metric_add(METRIC_DB_FAILURES, 1);
 		log_broken(db, st, r, state);
 	}
-	if ((lost || m->reconnect) && !db->within)
+	if (db->remake && !db->within)
 		drop(db);
 	return e;
 }
@@ -594,20 +604,22 @@ once_within(struct db *db, enum err (*body)(void *arg), void *arg)
 enum err
 db_within(struct db *db, enum err (*body)(void *arg), void *arg)
 {
-	enum err e = E_BUSY;
+	enum err e = OK;
+	int try = 0;
 
 	assert(!db->within);
-	for (int try = 0; e == E_BUSY && try < TRIES; try++) {
+	do {
 		if (try > 0)
 			pause_for_race(try);
 		if ((e = db_ready(db)) != OK)
 			return e;
+		db->raced = db->remake = false;
 		db->within = true;
 		e = once_within(db, body, arg);
 		db->within = false;
-		if (db->conn != NULL && PQstatus(db->conn) != CONNECTION_OK)
+		if (db->remake)
 			drop(db);
-	}
+	} while (e != OK && db->raced && ++try < TRIES);
 	return e;
 }
 

@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +42,9 @@ struct kv {
 	redisContext *c;
 	char sha[41]; /* the put script, as Redis knows it on this connection */
 	int owed;     /* answers to puts that nobody waits for */
-	bool away;    /* said once, until it is back */
+	bool script_lost;
+	int64_t deadline_us; /* of the round trip under way */
+	bool away;	     /* said once, until it is back */
 	int64_t backoff_ms, next_try_us;
 	int asked;
 	redisReply *heard;
@@ -160,6 +163,7 @@ hang_up(struct kv *kv)
 		redisFree(kv->c);
 	kv->c = NULL;
 	kv->owed = 0;
+	kv->script_lost = false;
 }
 
 void
@@ -245,7 +249,7 @@ connected(struct kv *kv)
 {
 	struct timeval wait = { kv->wait_ms / 1000, kv->wait_ms % 1000 * 1000 };
 
-	if (kv->c != NULL && kv->c->err == 0)
+	if (kv->c != NULL && kv->c->err == 0 && !kv->script_lost)
 		return true;
 	hang_up(kv);
 	if (clock_read_us() < kv->next_try_us)
@@ -263,22 +267,6 @@ connected(struct kv *kv)
 	return true;
 }
 
-bool
-kv_ready(struct kv *kv)
-{
-	/* one more try for a connection that died while nobody looked */
-	for (int try = 0; try < 2 && connected(kv); try++) {
-		redisReply *r = NULL;
-
-		for (; kv->owed > 0 && redisGetReply(kv->c, (void **)&r) == REDIS_OK; kv->owed--)
-			freeReplyObject(r);
-		if (kv->owed == 0 && said(redisCommand(kv->c, "PING"), REDIS_REPLY_STATUS))
-			return true;
-		hang_up(kv);
-	}
-	return false;
-}
-
 /*
  * Reading
  */
@@ -294,6 +282,57 @@ kv_ask(struct kv *kv, const char *key)
 	return kv->asked++;
 }
 
+/* A round trip begins: it is given wait_ms in all, however slowly the bytes come. */
+static void
+begin_trip(struct kv *kv)
+{
+	kv->deadline_us = clock_read_us() + kv->wait_ms * INT64_C(1000);
+}
+
+static bool
+wait_for_bytes(struct kv *kv)
+{
+	int64_t left_ms = (kv->deadline_us - clock_read_us()) / 1000;
+	struct pollfd p = { .fd = kv->c->fd, .events = POLLIN };
+
+	if (left_ms > 0 && poll(&p, 1, (int)left_ms) != 0)
+		return redisBufferRead(kv->c) == REDIS_OK;
+	kv->c->err = REDIS_ERR_IO;
+	snprintf(kv->c->errstr, sizeof(kv->c->errstr), "no answer in time");
+	errno = EAGAIN;
+	return false;
+}
+
+/* The next answer, in the trip's time. */
+static bool
+next_reply(struct kv *kv, redisReply **r)
+{
+	int sent = 0;
+
+	while (!sent) {
+		if (redisBufferWrite(kv->c, &sent) != REDIS_OK)
+			return false;
+	}
+	for (;;) {
+		if (redisGetReplyFromReader(kv->c, (void **)r) != REDIS_OK)
+			return false;
+		if (*r != NULL)
+			return true;
+		if (!wait_for_bytes(kv))
+			return false;
+	}
+}
+
+/* Redis forgets scripts when told to; the next use of the connection begins it afresh. */
+static void
+note_refusal(struct kv *kv, const redisReply *r)
+{
+	if (strncmp(r->str, "NOSCRIPT", 8) == 0)
+		kv->script_lost = true;
+	else
+		log_warn(EV("redis.put_refused"), KS("why", r->str));
+}
+
 /* Read away the answers to puts that nobody waited for. */
 static bool
 collect_owed(struct kv *kv)
@@ -301,13 +340,26 @@ collect_owed(struct kv *kv)
 	redisReply *r;
 
 	for (; kv->owed > 0; kv->owed--) {
-		if (redisGetReply(kv->c, (void **)&r) != REDIS_OK)
+		if (!next_reply(kv, &r))
 			return false;
 		if (r->type == REDIS_REPLY_ERROR)
-			log_debug(EV("redis.put_refused"), KS("why", r->str));
+			note_refusal(kv, r);
 		freeReplyObject(r);
 	}
 	return true;
+}
+
+bool
+kv_ready(struct kv *kv)
+{
+	/* one more try for a connection that died while nobody looked */
+	for (int try = 0; try < 2 && connected(kv); try++) {
+		begin_trip(kv);
+		if (collect_owed(kv) && said(redisCommand(kv->c, "PING"), REDIS_REPLY_STATUS))
+			return true;
+		hang_up(kv);
+	}
+	return false;
 }
 
 static bool
@@ -325,7 +377,8 @@ hear_once(struct kv *kv)
 {
 	redisReply *r;
 
-	if (!append_mget(kv) || !collect_owed(kv) || redisGetReply(kv->c, (void **)&r) != REDIS_OK)
+	begin_trip(kv);
+	if (!append_mget(kv) || !collect_owed(kv) || !next_reply(kv, &r))
 		return false;
 	if (r->type == REDIS_REPLY_ARRAY && r->elements == (size_t)kv->asked) {
 		kv->heard = r;
@@ -441,33 +494,37 @@ kv_put_later(struct kv *kv, const struct kv_put *p)
 		kv->owed++;
 }
 
-/* All puts went out; read the answers. An error answer (no script, no memory, read-only)
- * makes the connection bad, so that the next try begins afresh. */
-static bool
+enum put_end { PUT_DONE, PUT_REFUSED, PUT_BROKEN };
+
+/* All puts went out; read the answers. One that Redis refuses (another type at the key, no
+ * memory, a read-only replica) says nothing against the connection. */
+static enum put_end
 collect_puts(struct kv *kv, int n)
 {
-	bool good = collect_owed(kv);
+	enum put_end end = PUT_DONE;
 	redisReply *r;
 
-	for (int i = 0; good && i < n; i++) {
-		if (redisGetReply(kv->c, (void **)&r) != REDIS_OK)
-			return false;
-		good = r->type == REDIS_REPLY_INTEGER;
-		if (!good) {
-			log_warn(EV("redis.put_refused"), KS("why", r->str));
-			kv->c->err = REDIS_ERR_OTHER;
+	if (!collect_owed(kv))
+		return PUT_BROKEN;
+	for (int i = 0; i < n; i++) {
+		if (!next_reply(kv, &r))
+			return PUT_BROKEN;
+		if (r->type == REDIS_REPLY_ERROR) {
+			note_refusal(kv, r);
+			end = PUT_REFUSED;
 		}
 		freeReplyObject(r);
 	}
-	return good;
+	return end;
 }
 
-static bool
+static enum put_end
 put_once(struct kv *kv, const struct kv_put *puts, int n)
 {
+	begin_trip(kv);
 	for (int i = 0; i < n; i++) {
 		if (!append_put(kv, &puts[i]))
-			return false;
+			return PUT_BROKEN;
 	}
 	return collect_puts(kv, n);
 }
@@ -478,12 +535,16 @@ kv_put(struct kv *kv, const struct kv_put *puts, int n)
 	/* Twice: the connection may have died while idle, or Redis have lost the script. A put
 	 * that was done already is refused the second time, which is as good. */
 	for (int try = 0; try < 2 && connected(kv); try++) {
-		if (put_once(kv, puts, n))
+		enum put_end end = put_once(kv, puts, n);
+
+		if (end == PUT_DONE)
 			return OK;
-		if (try == 0 && (worth_another(kv) || kv->c->err == REDIS_ERR_OTHER))
-			hang_up(kv);
-		else
+		if (end == PUT_REFUSED && !kv->script_lost)
+			return E_UNAVAILABLE;
+		if (end == PUT_BROKEN && (try > 0 || !worth_another(kv)))
 			back_off(kv, kv->c->errstr);
+		else
+			hang_up(kv);
 	}
 	return E_UNAVAILABLE;
 }

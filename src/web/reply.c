@@ -30,6 +30,19 @@ reply_init(const struct settings *s)
  * Language
  */
 
+/* RFC 9110, 12.4.2: "0" to "1" with at most three decimals, in thousandths; else 0. */
+static int
+weight_of(const char *q)
+{
+	int weight = *q == '1' ? 1000 : 0, unit = 100;
+
+	if ((*q != '0' && *q != '1') || q[1] != '.')
+		return weight;
+	for (q += 2; *q >= '0' && *q <= '9' && unit > 0; q++, unit /= 10)
+		weight += (*q - '0') * unit;
+	return weight > 1000 ? 1000 : weight;
+}
+
 /* "ko-KR;q=0.8": the language it names, LANG_COUNT for none of ours, and its weight in
  * thousandths. */
 static enum lang
@@ -41,7 +54,7 @@ language_range(const char *p, size_t len, int *weight_r)
 	while (q != NULL && q < p + len && strchr("; qQ=", *q) != NULL)
 		q++;
 	if (q != NULL && q < p + len)
-		*weight_r = (int)(strtod(q, NULL) * 1000);
+		*weight_r = weight_of(q);
 	if (strncasecmp(p, "ko", 2) == 0 && strchr("-;, ", p[2]) != NULL)
 		return KO;
 	if (strncasecmp(p, "en", 2) == 0 && strchr("-;, ", p[2]) != NULL)

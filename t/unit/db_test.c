@@ -34,7 +34,8 @@ struct row {
 };
 
 static const struct shape NUMBER = SHAPE(struct row, { F(struct row, n), .use = 1 });
-static const struct shape ROW = SHAPE(struct row,
+static const struct shape ROW =
+	SHAPE(struct row,
 	{ F(struct row, n), .use = 1 },
 	{ F(struct row, text), .use = 1 },
 	{ F(struct row, yes), .use = 1 });
@@ -43,7 +44,8 @@ enum { ECHO, SERIES, PID, DIVIDE, SLEEP, LOCK, LOCK_HERE, UNLOCK, CHANGE, SETTIN
 
 static const struct db_stmt SQL[] = {
 	[ECHO] = { "t_echo", "SELECT $1::bigint", 1, false },
-	[SERIES] = { "t_series", "SELECT n, 'x' || n, n % 2 = 0 FROM generate_series(1, $1::int) n", 1, false },
+	[SERIES] = { "t_series", "SELECT n, 'x' || n, n % 2 = 0 FROM generate_series(1, $1::int) n",
+		     1, false },
 	[PID] = { "t_pid", "SELECT pg_backend_pid()", 0, false },
 	[DIVIDE] = { "t_divide", "SELECT 1 / $1::int", 1, false },
 	[SLEEP] = { "t_sleep", "SELECT 1 FROM pg_sleep($1::float)", 1, false },
@@ -52,14 +54,17 @@ static const struct db_stmt SQL[] = {
 	[UNLOCK] = { "t_unlock", "SELECT 1 FROM pg_advisory_unlock($1::bigint)", 1, false },
 	[CHANGE] = { "t_change", "SELECT $1::bigint", 1, true }, /* or so db believes */
 	[SETTING] = { "t_setting", "SELECT 1, current_setting($1), true", 1, false },
-	[END_OF] = { "t_end", "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-		     " WHERE pid = $1::int", 1, false },
+	[END_OF] = { "t_end",
+		     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+		     " WHERE pid = $1::int",
+		     1, false },
 	[TEXT] = { "t_text", "SELECT 1, $1::text, true", 1, false },
 };
 static const struct db_set SET = { SQL, NELEM(SQL) };
 static const struct db_set *const SETS[] = { &SET, NULL };
 
-static const struct db_stmt BROKEN_SQL[] = { { "t_broken", "SELECT nothing FROM nowhere", 0, false } };
+static const struct db_stmt BROKEN_SQL[] = { { "t_broken", "SELECT nothing FROM nowhere", 0,
+					       false } };
 static const struct db_set BROKEN = { BROKEN_SQL, 1 };
 static const struct db_set *const BROKEN_SETS[] = { &SET, &BROKEN, NULL };
 
@@ -147,16 +152,20 @@ test_rows(void)
 	is_int(db_ready(db), OK, "there is a connection");
 	is_int(number(db, ECHO, "-9223372036854775807", &n), OK, "a number is read");
 	is_int(n, -9223372036854775807LL, "with all its digits");
-	is_int(db_many(db, arena, &SQL[SERIES], ARGS("3"), &ROW, 1, &rows, &count), OK, "so are rows");
-	ok(count == 3 && rows[2].n == 3 && strcmp(rows[2].text, "x3") == 0 && rows[1].yes && !rows[2].yes,
+	is_int(db_many(db, arena, &SQL[SERIES], ARGS("3"), &ROW, 1, &rows, &count), OK,
+	       "so are rows");
+	ok(count == 3 && rows[2].n == 3 && strcmp(rows[2].text, "x3") == 0 && rows[1].yes &&
+		   !rows[2].yes,
 	   "with each of their columns");
-	is_int(db_many(db, arena, &SQL[SERIES], ARGS("0"), &ROW, 1, &rows, &count), OK, "no rows are no error");
+	is_int(db_many(db, arena, &SQL[SERIES], ARGS("0"), &ROW, 1, &rows, &count), OK,
+	       "no rows are no error");
 	is_int(count, 0, "but none");
 	is_int(db_one(db, arena, &SQL[SERIES], ARGS("0"), &ROW, 1, &r), E_NOT_FOUND,
 	       "where one is wanted it is not found");
 	is_int(number(db, ECHO, NULL, &n), OK, "null goes out as null");
 	ok(n == NO_INT, "and comes back as null");
-	is_int(db_one(db, arena, &SQL[TEXT], ARGS("'; DROP TABLE users; --"), &ROW, 1, &r), OK, "a value is");
+	is_int(db_one(db, arena, &SQL[TEXT], ARGS("'; DROP TABLE users; --"), &ROW, 1, &r), OK,
+	       "a value is");
 	is_text(r.text, "'; DROP TABLE users; --", "never SQL");
 	is_int(db_one(db, arena, &SQL[TEXT], ARGS("\xff\xfe"), &ROW, 1, &r), E_INVALID,
 	       "text that is no UTF-8 is the caller's fault");
@@ -169,8 +178,9 @@ test_session(void)
 {
 	struct row r;
 	static const char *const WANT[][2] = {
-		{ "TimeZone", "UTC" }, { "statement_timeout", "5s" }, { "lock_timeout", "2s" },
-		{ "idle_in_transaction_session_timeout", "10s" }, { "client_encoding", "UTF8" },
+		{ "TimeZone", "UTC" },	       { "statement_timeout", "5s" },
+		{ "lock_timeout", "2s" },      { "idle_in_transaction_session_timeout", "10s" },
+		{ "client_encoding", "UTF8" },
 	};
 
 	for (int turn = 0; turn < 2; turn++) {
@@ -178,7 +188,8 @@ test_session(void)
 			r.text = NULL;
 			if (db_one(db, arena, &SQL[SETTING], ARGS(WANT[i][0]), &ROW, 1, &r) != OK)
 				printf("#   not answered\n");
-			is_text(r.text, WANT[i][1], turn == 0 ? WANT[i][0] : "the same after connecting again");
+			is_text(r.text, WANT[i][1],
+				turn == 0 ? WANT[i][0] : "the same after connecting again");
 		}
 		end_session(db, db);
 	}
@@ -187,10 +198,13 @@ test_session(void)
 static void
 test_bad_schema(void)
 {
-	struct db_conf conf = { .url = getenv("DATABASE_URL"), .program = "db_test", .sets = BROKEN_SETS };
+	struct db_conf conf = { .url = getenv("DATABASE_URL"),
+				.program = "db_test",
+				.sets = BROKEN_SETS };
 	struct db *broken = db_open(&conf);
 
-	is_int(db_ready(broken), E_BUG, "a statement that does not fit the schema is found at start");
+	is_int(db_ready(broken), E_BUG,
+	       "a statement that does not fit the schema is found at start");
 	ok(strstr(db_complaint(broken), "nowhere") != NULL, "and the server's words about it kept");
 	db_close(&broken);
 	ok(broken == NULL, "closing clears the pointer");
@@ -207,7 +221,8 @@ test_idle_ended(struct db *killer)
 	enum err e;
 
 	end_session(killer, db);
-	is_int(run(db, ECHO, "1"), OK, "a session that was ended while idle is made again for a read");
+	is_int(run(db, ECHO, "1"), OK,
+	       "a session that was ended while idle is made again for a read");
 	ok(pid_of(db) != before, "it is another");
 	end_session(killer, db);
 	is_int(number(db, CHANGE, "7", &n), OK, "also for a change: it had not been sent");
@@ -267,12 +282,15 @@ test_scopes(struct db *killer)
 
 	is_int(db_within(db, echo_body, &runs), OK, "a transaction is committed");
 	is_int(runs, 1, "after one run");
-	is_int(db_within(db, failing_body, &inside), E_BUG, "a COMMIT that is answered by ROLLBACK is an error");
+	is_int(db_within(db, failing_body, &inside), E_BUG,
+	       "a COMMIT that is answered by ROLLBACK is an error");
 	is_int(inside, E_BUG, "as was the statement before it");
-	is_int(db_within(db, refusing_body, "11"), E_FORBIDDEN, "what the body returns is returned");
+	is_int(db_within(db, refusing_body, "11"), E_FORBIDDEN,
+	       "what the body returns is returned");
 	is_int(run(killer, LOCK, "11"), OK, "and what it did rolled back");
 	end_session(killer, db);
-	is_int(db_within(db, echo_body, &runs), OK, "a session that ended while idle is made again first");
+	is_int(db_within(db, echo_body, &runs), OK,
+	       "a session that ended while idle is made again first");
 }
 
 /*
@@ -302,7 +320,8 @@ race_body(void *arg)
 static void
 test_deadlock(void)
 {
-	int *runs = mmap(NULL, sizeof(*runs), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int *runs = mmap(NULL, sizeof(*runs), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+			 -1, 0);
 	struct race r = { .db = open_at(getenv("DATABASE_URL")), .first = "21", .second = "22" };
 	int status = -1;
 	pid_t child = fork();
@@ -346,7 +365,8 @@ test_timeouts(struct db *holder)
 	ok(within(start, 1800, 3000), "after two seconds");
 	start = clock_read_us();
 	is_int(db_within(db, lock_body, &runs), E_BUSY, "also in a transaction");
-	ok(within(start, 1800, 3000) && runs == 1, "after two seconds: it was no race, so it is not run again (%d)", runs);
+	ok(within(start, 1800, 3000) && runs == 1,
+	   "after two seconds: it was no race, so it is not run again (%d)", runs);
 	is_int(run(holder, UNLOCK, "31"), OK, "(given back)");
 	is_int(db_within(db, lock_body, &runs), OK, "then it goes through");
 }
@@ -359,7 +379,7 @@ enum { CUT_SOON = 1, CUT_LATE, SILENCE };
 
 static struct {
 	volatile int connections, cuts, cuts_wanted, cut_at_commit, deaf;
-} *relay;
+} * relay;
 static pid_t relay_pid;
 static int relay_socket;
 static char relay_dir[64], relay_url[2048], server_path[256];
@@ -435,7 +455,8 @@ static void
 relay_one(int client)
 {
 	int server = connect_server();
-	struct pollfd p[2] = { { .fd = client, .events = POLLIN }, { .fd = server, .events = POLLIN } };
+	struct pollfd p[2] = { { .fd = client, .events = POLLIN },
+			       { .fd = server, .events = POLLIN } };
 
 	relay->connections++;
 	while (server >= 0 && poll(p, 2, 60000) > 0) {
@@ -481,13 +502,15 @@ relay_open(const char *url)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
 
-	relay = mmap(NULL, sizeof(*relay), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	relay = mmap(NULL, sizeof(*relay), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		     0);
 	snprintf(relay_dir, sizeof(relay_dir), "/tmp/db_test.%d", (int)getpid());
-	snprintf(relay_url, sizeof(relay_url), "%s%chost=%s&port=5432", url, strchr(url, '?') == NULL ? '?' : '&',
-		 relay_dir);
+	snprintf(relay_url, sizeof(relay_url), "%s%chost=%s&port=5432", url,
+		 strchr(url, '?') == NULL ? '?' : '&', relay_dir);
 	snprintf(at.sun_path, sizeof(at.sun_path), "%s/.s.PGSQL.5432", relay_dir);
 	relay_socket = socket(AF_UNIX, SOCK_STREAM, 0);
-	if (mkdir(relay_dir, 0700) != 0 || bind(relay_socket, (struct sockaddr *)&at, sizeof(at)) != 0 ||
+	if (mkdir(relay_dir, 0700) != 0 ||
+	    bind(relay_socket, (struct sockaddr *)&at, sizeof(at)) != 0 ||
 	    listen(relay_socket, 16) != 0)
 		abort();
 	relay_pid = fork();
@@ -534,13 +557,16 @@ test_cut(struct db *far)
 	cut_next(1);
 	is_int(say(far, "CUT-SOON", false), OK, "also one that never reached the server");
 	cut_next(1);
-	is_int(say(far, "CUT-LATE", true), E_UNCERTAIN, "a change whose answer was cut off is uncertain");
+	is_int(say(far, "CUT-LATE", true), E_UNCERTAIN,
+	       "a change whose answer was cut off is uncertain");
 	is_int(relay->cuts, 1, "and was sent once");
 	is_int(say(far, "fine", true), OK, "the next one is well");
 	cut_next(1);
-	is_int(say(far, "CUT-SOON", true), E_UNCERTAIN, "who could tell it from one that never arrived");
+	is_int(say(far, "CUT-SOON", true), E_UNCERTAIN,
+	       "who could tell it from one that never arrived");
 	cut_next(100);
-	is_int(say(far, "CUT-LATE", false), E_UNAVAILABLE, "a read that is cut off each time is given up");
+	is_int(say(far, "CUT-LATE", false), E_UNAVAILABLE,
+	       "a read that is cut off each time is given up");
 	ok(relay->cuts <= 4, "after %d tries", relay->cuts);
 	cut_next(0);
 	is_int(say(far, "fine", false), OK, "and all is well again");
@@ -574,7 +600,8 @@ test_cut_scope(struct db *far)
 
 	far_db = far;
 	relay->cut_at_commit = 1;
-	is_int(db_within(far, far_body, &runs), E_UNCERTAIN, "a COMMIT whose answer was cut off is uncertain");
+	is_int(db_within(far, far_body, &runs), E_UNCERTAIN,
+	       "a COMMIT whose answer was cut off is uncertain");
 	is_int(runs, 1, "and not run again");
 	relay->cut_at_commit = 0;
 	is_int(db_within(far, far_body, &runs), OK, "the next transaction is well");
@@ -592,7 +619,8 @@ test_silence(struct db *far)
 {
 	int64_t start = clock_read_us();
 
-	is_int(say(far, "SILENCE", true), E_UNCERTAIN, "a server that says nothing is given up, a change uncertain");
+	is_int(say(far, "SILENCE", true), E_UNCERTAIN,
+	       "a server that says nothing is given up, a change uncertain");
 	ok(within(start, 7000, 9000), "in eight seconds");
 	relay->deaf = 1;
 	start = clock_read_us();
@@ -605,7 +633,8 @@ test_silence(struct db *far)
 	start = clock_read_us();
 	while (say(far, "fine", false) != OK && ms_since(start) < 10000)
 		poll(NULL, 0, 20);
-	ok(ms_since(start) < 5000, "back after %lld ms, nothing had to be done for it", (long long)ms_since(start));
+	ok(ms_since(start) < 5000, "back after %lld ms, nothing had to be done for it",
+	   (long long)ms_since(start));
 }
 
 static void
@@ -619,7 +648,8 @@ test_nobody_there(void)
 		unavailable += run(nobody, ECHO, "1") == E_UNAVAILABLE;
 	is_int(unavailable, 1000, "a thousand calls without any server fail");
 	ok(within(start, 0, 500), "within half a second");
-	is_int(db_within(nobody, echo_body, &unavailable), E_UNAVAILABLE, "so does a transaction, before it begins");
+	is_int(db_within(nobody, echo_body, &unavailable), E_UNAVAILABLE,
+	       "so does a transaction, before it begins");
 	is_int(unavailable, 1000, "(its body was not run)");
 	db_close(&nobody);
 }
@@ -627,8 +657,8 @@ test_nobody_there(void)
 static void
 test_helpers(void)
 {
-	is_text(db_array(arena, (const int64_t[]){ 1, -2, INT64_MAX }, 3), "{1,-2,9223372036854775807}",
-		"numbers become an array");
+	is_text(db_array(arena, (const int64_t[]){ 1, -2, INT64_MAX }, 3),
+		"{1,-2,9223372036854775807}", "numbers become an array");
 	is_text(db_array(arena, NULL, 0), "{}", "an empty one too");
 	is_text(db_int(arena, NO_INT), NULL, "no number is null");
 	is_text(db_int(arena, -5), "-5", "a number is its digits");

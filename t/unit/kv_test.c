@@ -79,7 +79,9 @@ lies_at(const char *at)
 static struct kv_put
 record(const char *at, int64_t version, const char *value)
 {
-	return (struct kv_put){ at, version, value, strlen(value), 60 };
+	return (struct kv_put){
+		.key = at, .version = version, .value = value, .len = strlen(value), .ttl_s = 60
+	};
 }
 
 static enum err
@@ -184,12 +186,14 @@ test_turns(void)
 	ok(kv_heard(kv, at_a, &len) == NULL, "nothing is heard before it was listened to");
 	kv_hear(kv);
 	text = kv_heard(kv, at_a, &len);
-	ok(text != NULL && len == 5 && memcmp(text, "1\nx\0y", 5) == 0, "bytes come back as they are");
+	ok(text != NULL && len == 5 && memcmp(text, "1\nx\0y", 5) == 0,
+	   "bytes come back as they are");
 	text = kv_heard(kv, at_b, &len);
 	ok(text != NULL && len == 0, "an empty value is one");
 	ok(kv_heard(kv, at_none, &len) == NULL, "a key that is not there is a miss");
 	ok(kv_heard(kv, at_list, &len) == NULL, "so is one of another type, and it hurts no other");
-	ok(kv_heard(kv, 4, &len) == NULL && kv_heard(kv, -1, &len) == NULL, "so is an unknown slot");
+	ok(kv_heard(kv, 4, &len) == NULL && kv_heard(kv, -1, &len) == NULL,
+	   "so is an unknown slot");
 	kv_turn_over(kv);
 	ok(kv_heard(kv, at_a, &len) == NULL, "after the turn it is gone");
 }
@@ -206,7 +210,8 @@ test_put_later(void)
 	for (int i = 0; i < 1000; i++)
 		kv_put_later(kv, &older);
 	kv_turn_over(kv);
-	is_text(turn(kv, at), "3\nthree", "a thousand of them are no trouble, and older ones refused");
+	is_text(turn(kv, at), "3\nthree",
+		"a thousand of them are no trouble, and older ones refused");
 }
 
 static void
@@ -270,7 +275,8 @@ test_killed_connection(void)
 
 	redis("SET %s %s", at, "1\n");
 	redis("CLIENT KILL TYPE normal SKIPME yes");
-	is_text(turn(kv, at), "1\n", "a connection that was closed while idle is made again at once");
+	is_text(turn(kv, at), "1\n",
+		"a connection that was closed while idle is made again at once");
 	redis("CLIENT KILL TYPE normal SKIPME yes");
 	is_int(put(kv, at, 2, "2\n"), OK, "also for a put");
 	redis("CLIENT KILL TYPE normal SKIPME yes");
@@ -296,12 +302,22 @@ test_forget(void)
  * Against the fake
  */
 
-enum manner { SOUND, SILENT, SILENT_READER, HANGS_UP, NONSENSE, LOADING, TOO_FEW, DRIPS, OF_NO_MIND };
+enum manner {
+	SOUND,
+	SILENT,
+	SILENT_READER,
+	HANGS_UP,
+	NONSENSE,
+	LOADING,
+	TOO_FEW,
+	DRIPS,
+	OF_NO_MIND
+};
 
 /* Shared with its process. */
 static struct {
 	volatile int manner, connections, commands;
-} *fake;
+} * fake;
 static pid_t fake_pid;
 static int fake_socket;
 static char fake_url[160];
@@ -359,7 +375,8 @@ answer(int fd, const char *command)
 		break;
 	case LOADING:
 		if (reads)
-			return tell(fd, "-LOADING Redis is loading the dataset in memory\r\n"), true;
+			return tell(fd, "-LOADING Redis is loading the dataset in memory\r\n"),
+			       true;
 		break;
 	case DRIPS:
 		if (reads)
@@ -387,7 +404,8 @@ answer(int fd, const char *command)
 static void
 serve(void)
 {
-	struct pollfd p[2] = { { .fd = fake_socket, .events = POLLIN }, { .fd = -1, .events = POLLIN } };
+	struct pollfd p[2] = { { .fd = fake_socket, .events = POLLIN },
+			       { .fd = -1, .events = POLLIN } };
 	char command[8192];
 
 	for (;;) {
@@ -421,7 +439,8 @@ fake_open(void)
 	snprintf(at.sun_path, sizeof(at.sun_path), "/tmp/kv_test.%d", (int)getpid());
 	snprintf(fake_url, sizeof(fake_url), "unix://%s", at.sun_path);
 	fake_socket = socket(AF_UNIX, SOCK_STREAM, 0);
-	if (bind(fake_socket, (struct sockaddr *)&at, sizeof(at)) != 0 || listen(fake_socket, 64) != 0)
+	if (bind(fake_socket, (struct sockaddr *)&at, sizeof(at)) != 0 ||
+	    listen(fake_socket, 64) != 0)
 		abort();
 	fake_pid = fork();
 	if (fake_pid == 0)
@@ -474,8 +493,8 @@ test_bad_manners(void)
 
 		misses += turn(k, "k") == NULL;
 		took = ms_since(start);
-		if (!ok(misses == 1 && took <= MANNERS[i].most_ms, "a Redis that %s is a miss, in time",
-			MANNERS[i].name))
+		if (!ok(misses == 1 && took <= MANNERS[i].most_ms,
+			"a Redis that %s is a miss, in time", MANNERS[i].name))
 			printf("#   %d misses, %lld ms\n", misses, (long long)took);
 		fake->manner = SOUND;
 		ok(heard_within(k, "k", 3000), "and is used again once it has stopped that");
@@ -499,9 +518,11 @@ test_long_away(enum manner manner, const char *name)
 		sum += ms_since(start);
 		poll(NULL, 0, 2);
 	}
-	ok(slow <= 15, "%s for %lld ms and 1000 turns: %d of them waited", name, (long long)sum + 2000, slow);
+	ok(slow <= 15, "%s for %lld ms and 1000 turns: %d of them waited", name,
+	   (long long)sum + 2000, slow);
 	ok(worst <= 2 * WAIT_MS + QUICK_MS, "the longest for %lld ms", (long long)worst);
-	ok(fake->connections - before <= 20, "%d new connections were tried", fake->connections - before);
+	ok(fake->connections - before <= 20, "%d new connections were tried",
+	   fake->connections - before);
 	fake->manner = SOUND;
 	ok(heard_within(k, "k", 2000), "it is found again within two seconds");
 	kv_close(&k);
@@ -543,7 +564,8 @@ test_nobody_there(void)
 		if (turn(k, "k") != NULL)
 			break;
 	}
-	ok(ms_since(start) <= 200, "500 turns without any Redis cost %lld ms", (long long)ms_since(start));
+	ok(ms_since(start) <= 200, "500 turns without any Redis cost %lld ms",
+	   (long long)ms_since(start));
 	is_int(kv_put(k, &p, 1), E_UNAVAILABLE, "a put is told");
 	ok(!kv_ready(k), "it is not ready");
 	is_int(kv_forget_all(k, "x", &n), E_UNAVAILABLE, "nothing can be forgotten");
@@ -554,10 +576,20 @@ test_nobody_there(void)
 static void
 test_addresses(void)
 {
-	static const char *const GOOD[] = { "redis://localhost", "redis://localhost:6379", "redis://h:1/15",
-					    "redis://:pw@h:6379/0", "redis://user:p@w@h/1", "unix:///run/r.sock" };
-	static const char *const BAD[] = { "", "localhost", "redis://", "redis://:6379", "redis://h:x", "redis://h:70000",
-					   "redis://h/x", "redis://h/-1", "rediss://h", "unix://r.sock", "unix://",
+	static const char *const GOOD[] = { "redis://localhost",    "redis://localhost:6379",
+					    "redis://h:1/15",	    "redis://:pw@h:6379/0",
+					    "redis://user:p@w@h/1", "unix:///run/r.sock" };
+	static const char *const BAD[] = { "",
+					   "localhost",
+					   "redis://",
+					   "redis://:6379",
+					   "redis://h:x",
+					   "redis://h:70000",
+					   "redis://h/x",
+					   "redis://h/-1",
+					   "rediss://h",
+					   "unix://r.sock",
+					   "unix://",
 					   "redis://pw@h" };
 
 	for (size_t i = 0; i < NELEM(GOOD); i++)

@@ -213,6 +213,8 @@ static const struct {
 	{ "a@b@example.com", "a***@example.com" },
 	{ "no address", "***" },
 	{ "", "***" },
+	{ "홍길동@example.com", "홍***@example.com" },
+	{ "@example.com", "***@example.com" },
 };
 
 int

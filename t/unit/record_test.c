@@ -1,4 +1,4 @@
-/* What Redis says of users and sessions: only what we wrote is believed, all else is a miss. */
+/* What Redis says of users and sessions: only what we wrote is believed. */
 #include "user.h"
 
 #include "session.h"
@@ -8,7 +8,10 @@
 enum { ID = 42 };
 
 static const char *const WORDS[] = {
-	[MISSED] = "a miss", [HEARD] = "heard", [HEARD_GONE] = "gone"
+	[MISSED] = "a miss",
+	[HEARD] = "heard",
+	[HEARD_GONE] = "gone",
+	[HEARD_STALE] = "stale, to be replaced",
 };
 
 static const struct {
@@ -24,29 +27,31 @@ static const struct {
 	{ "a page with a line feed in it", T("7\n{\"a\":\n1}"), HEARD, 7, "{\"a\":\n1}" },
 	{ "no such user", T("0\n"), HEARD_GONE, 0, NULL },
 	{ "deleted", T("8\n"), HEARD_GONE, 0, NULL },
-	{ "stale", T("8\n?"), MISSED, 0, NULL },
-	{ "nothing", T(""), MISSED, 0, NULL },
-	{ "a line feed", T("\n"), MISSED, 0, NULL },
-	{ "no version", T("\n{}"), MISSED, 0, NULL },
-	{ "no line feed", T("7{}"), MISSED, 0, NULL },
-	{ "a version alone", T("7"), MISSED, 0, NULL },
-	{ "a version below zero", T("-1\n{}"), MISSED, 0, NULL },
-	{ "a version beyond 64 bits", T("9223372036854775808\n{}"), MISSED, 0, NULL },
-	{ "a version of many digits", T("00000000000000000000000000007\n{}"), MISSED, 0, NULL },
-	{ "a leading zero", T("07\n{}"), MISSED, 0, NULL },
-	{ "a blank before the version", T(" 7\n{}"), MISSED, 0, NULL },
-	{ "a blank behind the version", T("7 \n{}"), MISSED, 0, NULL },
-	{ "CR before the line feed", T("7\r\n{}"), MISSED, 0, NULL },
-	{ "a real version", T("7.0\n{}"), MISSED, 0, NULL },
-	{ "words", T("nonsense\n{}"), MISSED, 0, NULL },
-	{ "half an object", T("7\n{"), MISSED, 0, NULL },
-	{ "the other half", T("7\n}"), MISSED, 0, NULL },
-	{ "a page cut off", T("7\n{\"id\":42"), MISSED, 0, NULL },
-	{ "an array", T("7\n[]"), MISSED, 0, NULL },
-	{ "something behind the page", T("7\n{}\n"), MISSED, 0, NULL },
-	{ "a blank for a page", T("7\n "), MISSED, 0, NULL },
-	{ "zeros", T("\0\0\0\0"), MISSED, 0, NULL },
-	{ "bytes", T("\xff\xfe\n\x80"), MISSED, 0, NULL },
+	{ "stale", T("8\n?"), HEARD_STALE, 0, NULL },
+	{ "nothing", T(""), HEARD_STALE, 0, NULL },
+	{ "a line feed", T("\n"), HEARD_STALE, 0, NULL },
+	{ "no version", T("\n{}"), HEARD_STALE, 0, NULL },
+	{ "no line feed", T("7{}"), HEARD_STALE, 0, NULL },
+	{ "a version alone", T("7"), HEARD_STALE, 0, NULL },
+	{ "a version below zero", T("-1\n{}"), HEARD_STALE, 0, NULL },
+	{ "a version beyond 64 bits", T("9223372036854775808\n{}"), HEARD_STALE, 0, NULL },
+	{ "a version of many digits", T("00000000000000000000000000007\n{}"), HEARD_STALE, 0,
+	  NULL },
+	{ "a leading zero", T("07\n{}"), HEARD_STALE, 0, NULL },
+	{ "a blank before the version", T(" 7\n{}"), HEARD_STALE, 0, NULL },
+	{ "a blank behind the version", T("7 \n{}"), HEARD_STALE, 0, NULL },
+	{ "CR before the line feed", T("7\r\n{}"), HEARD_STALE, 0, NULL },
+	{ "a real version", T("7.0\n{}"), HEARD_STALE, 0, NULL },
+	{ "words", T("nonsense\n{}"), HEARD_STALE, 0, NULL },
+	{ "half an object", T("7\n{"), HEARD_STALE, 0, NULL },
+	{ "the other half", T("7\n}"), HEARD_STALE, 0, NULL },
+	{ "a page cut off", T("7\n{\"id\":42"), HEARD_STALE, 0, NULL },
+	{ "an array", T("7\n[]"), HEARD_STALE, 0, NULL },
+	{ "something behind the page", T("7\n{}\n"), HEARD_STALE, 0, NULL },
+	{ "a blank for a page", T("7\n "), HEARD_STALE, 0, NULL },
+	{ "NUL behind the version", T("7\0x\n{}"), HEARD_STALE, 0, NULL },
+	{ "zeros", T("\0\0\0\0"), HEARD_STALE, 0, NULL },
+	{ "bytes", T("\xff\xfe\n\x80"), HEARD_STALE, 0, NULL },
 };
 
 static const struct {
@@ -82,6 +87,14 @@ static const struct {
 	{ "far too much",
 	  T("7\n42 user active                                                                      "),
 	  MISSED, 0, 0, NULL },
+	{ "words and a line feed", T("nonsense\n"), MISSED, 0, 0, NULL },
+	{ "a line feed", T("\n"), MISSED, 0, 0, NULL },
+	{ "a blank for the line feed", T("7 42 user active"), MISSED, 0, 0, NULL },
+	{ "a blank before it", T(" 7\n42 user active"), MISSED, 0, 0, NULL },
+	{ "a plus sign", T("+7\n42 user active"), MISSED, 0, 0, NULL },
+	{ "two blanks", T("7\n42  user active"), MISSED, 0, 0, NULL },
+	{ "no such role", T("7\n42 root active"), MISSED, 0, 0, NULL },
+	{ "no such status", T("7\n42 user asleep"), MISSED, 0, 0, NULL },
 };
 
 static void

@@ -80,6 +80,13 @@ static const struct {
 	{ "ko;", KO },
 	{ "ko;q=x", EN },
 	{ "ko;q=-1", EN },
+	{ "ko;q=nan", EN },
+	{ "ko;q=inf", EN },
+	{ "ko;q=1e99", KO },
+	{ "ko;q=1.5, en", KO },
+	{ "ko;q=.9, en;q=0.1", EN },
+	{ "ko;q=0.0009", EN },
+	{ "en;q=0.899,ko;q=0.9", KO },
 	{ "ko\xff", EN },
 };
 

@@ -82,6 +82,7 @@ static const struct {
 	  "\xe2\x80\x8b"
 	  "a" },
 	{ "a last letter of several bytes stays whole", " 동 ", "동" },
+	{ "what is not UTF-8 cuts nothing off", " caf\xe9 au lait ", "caf\xe9 au lait" },
 };
 
 static const struct {

@@ -195,12 +195,13 @@ times() { printf "%0$1d" 0 | sed "s/0/$2/g"; }
 }
 
 @test "every line of the log is one JSON object, whatever callers send" {
-	local id
+	local id log=$USHER_VAR/log/read.log from
 	id=odd-$(some_id)
+	from=$(stat -c %s "$log") # what killed workers left behind is another test's
 	get /users/me -H "X-Request-Id: $id" -A $'\xff\xfe\x1b[31m"}' -H $'traceparent: \xff' -H $'Origin: "\\'
 	call $'GET' "/%0d%0a{\"level\":\"error\"}" -H "X-Request-Id: $id-2"
 	wait_for 5 log_has "$id-2"
-	program_logs | jq -es 'all(has("time") and has("level"))' >/dev/null
+	tail -c "+$((from + 1))" "$log" | jq -es 'length >= 2 and all(has("time") and has("level"))' >/dev/null
 }
 
 @test "a sane request id is the caller's, an insane one is replaced" {

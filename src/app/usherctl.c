@@ -240,7 +240,6 @@ run_admin_create(struct tool *t)
 	if (e != OK)
 		return fail(err_row(e)->en, db_complaint(t->c.db));
 	printf("%s is an admin (user %lld)\n", in.email, (long long)out.id);
-	close_stores(t);
 	return DONE;
 }
 
@@ -281,7 +280,6 @@ run_cache_flush(struct tool *t)
 	if (user_cache_flush(&t->c, &n) != OK)
 		return fail("cache flush", "Redis does not answer");
 	printf("%lld cached users dropped\n", (long long)n);
-	close_stores(t);
 	return DONE;
 }
 
@@ -388,6 +386,7 @@ static int
 run(struct tool *t, const struct command *cmd)
 {
 	const char *useless = useless_arg(t, cmd);
+	int status;
 
 	if (useless != NULL)
 		return fail(useless, "not known here; see usherctl --help"), WRONG_CALL;
@@ -395,14 +394,17 @@ run(struct tool *t, const struct command *cmd)
 	settings_load(t->arena, "usherctl", ".env", cmd->need, &t->s, &t->origin);
 	log_init("usherctl", "text", "warn");
 	doc_init();
-	return cmd->run(t);
+	status = cmd->run(t);
+	close_stores(t);
+	log_flush();
+	return status;
 }
 
 int
 main(int argc, char **argv)
 {
-	struct tool t = { .arena = arena_new(64 * 1024) };
-	int status = WRONG_CALL;
+	struct tool t = { 0 };
+	int status;
 
 	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0))
 		return help(stdout);
@@ -411,10 +413,10 @@ main(int argc, char **argv)
 
 		if (used == 0)
 			continue;
+		t.arena = arena_new(64 * 1024);
 		t.argc = argc - 1 - used;
 		t.argv = argv + 1 + used;
 		status = run(&t, &COMMANDS[i]);
-		log_flush();
 		arena_free(&t.arena);
 		return status;
 	}

@@ -9,12 +9,11 @@ for part in say instance daemon packages build postgres redis kafka eventd api n
 	. "$(dirname "${BASH_SOURCE[0]}")/$part.sh"
 done
 
-# Each has NAME_start, NAME_stop, NAME_ready and NAME_pids; where it needs them, NAME_absent (not
-# part of this build), NAME_restart (better than stop and start), NAME_wipe, NAME_logs.
+# Each has NAME_start, NAME_stop, NAME_ready and NAME_pids; where it needs them, NAME_restart
+# (better than stop and start), NAME_wipe, NAME_logs.
 COMPONENTS=(postgres redis kafka eventd api nginx)
 
 defined() { declare -F "$1" >/dev/null; }
-absent() { defined "$1_absent" && "$1_absent"; }
 
 component_logs() {
 	if defined "$1_logs"; then "$1_logs"; else echo "$USHER_VAR/log/$1.log"; fi
@@ -23,7 +22,6 @@ component_logs() {
 # component ACTION NAME: start, stop or restart, as a step of its own.
 component() {
 	local action=$1 name=$2 did
-	absent "$name" && return
 	case $action in
 	start)
 		if "${name}_ready"; then
@@ -94,11 +92,10 @@ stack_wipe() {
 	rm -rf "$(run_path)" "$USHER_RUN"
 }
 
-# stack_status: a line each; fails unless all that belong to this build are up.
+# stack_status: a line each; fails unless all are up.
 stack_status() {
 	local name state rc=0
 	for name in "${COMPONENTS[@]}"; do
-		absent "$name" && continue
 		state=up
 		"${name}_ready" || {
 			state=down

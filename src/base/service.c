@@ -1,11 +1,18 @@
 /* service: options from a table, signals as a flag. */
 #include "service.h"
 
+#include <errno.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
+#include <unistd.h>
+
+#include "log.h"
 
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -72,6 +79,58 @@ bool
 service_stopping(void)
 {
 	return stopping != 0;
+}
+
+/* sd_notify(3): one datagram to the socket that systemd named; a leading @ is abstract. */
+static void
+notify(const char *state)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	size_t len = path == NULL ? 0 : strlen(path);
+	int fd;
+
+	if (len == 0 || len >= sizeof(to.sun_path))
+		return;
+	memcpy(to.sun_path, path, len);
+	if (path[0] == '@')
+		to.sun_path[0] = '\0';
+	if ((fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) < 0)
+		return;
+	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to,
+		   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
+		log_warn(EV("service.not_notified"), KS("why", strerror(errno)));
+	close(fd);
+}
+
+/* Under another name first: whoever looks finds no file, or a whole one. */
+static bool
+write_pid(const char *file)
+{
+	char made[512];
+	FILE *f;
+
+	snprintf(made, sizeof(made), "%s.new", file);
+	if ((f = fopen(made, "we")) == NULL)
+		return false;
+	fprintf(f, "%d\n", (int)getpid());
+	return fclose(f) == 0 && rename(made, file) == 0;
+}
+
+void
+service_began(const char *file)
+{
+	if (file != NULL && !write_pid(file))
+		log_warn(EV("service.no_ready_file"), KS("file", file), KS("why", strerror(errno)));
+	notify("READY=1");
+}
+
+void
+service_ended(const char *file)
+{
+	notify("STOPPING=1");
+	if (file != NULL)
+		unlink(file);
 }
 
 static void

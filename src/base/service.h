@@ -39,4 +39,9 @@ bool service_pause(int ms);
 /* Has somebody asked us to stop? */
 bool service_stopping(void);
 
+/* We are up: say so to systemd where it asked for that (Type=notify), and write our process id
+ * into `file` (NULL: none), which is there, whole, only from now until service_ended. */
+void service_began(const char *file);
+void service_ended(const char *file);
+
 #endif

@@ -1,6 +1,8 @@
 /* role: the table, and the loop of one. */
 #include "role.h"
 
+#include <unistd.h>
+
 #include "arena.h"
 #include "clock.h"
 #include "log.h"
@@ -15,11 +17,15 @@ const struct daemon_role ROLES[] = {
 };
 
 void
-role_run(const struct daemon_role *r, struct ctx *c)
+role_run(const struct daemon_role *r, struct ctx *c, int began_fd)
 {
 	void *state = r->begin(c);
 
 	log_info(EV("role.began"), KS("role", r->name));
+	log_flush();
+	if (write(began_fd, "", 1) != 1)
+		log_warn(EV("role.not_told"), KS("role", r->name));
+	close(began_fd);
 	while (!service_stopping()) {
 		int wait_ms;
 

@@ -21,8 +21,9 @@ struct daemon_role {
 
 extern const struct daemon_role ROLES[]; /* ends with a row without name */
 
-/* Run it until service_stopping. */
-void role_run(const struct daemon_role *r, struct ctx *c);
+/* Run it until service_stopping. Once it has begun, a byte is written to `began_fd`, which is
+ * then closed. */
+void role_run(const struct daemon_role *r, struct ctx *c, int began_fd);
 
 /* relay.c */
 void *relay_begin(struct ctx *c);

@@ -32,7 +32,8 @@
 	X(EVENTS_PARKED,  "usher_events_parked_total",     "events sent to the dead letters") \
 	X(SIGNUPS,        "usher_signups_total",           "users created")                 \
 	X(LOGINS,         "usher_logins_total",            "logins that succeeded")         \
-	X(LOGINS_FAILED,  "usher_logins_failed_total",     "logins refused")
+	X(LOGINS_FAILED,  "usher_logins_failed_total",     "logins refused")                \
+	X(LIMITED,        "usher_limited_total",           "requests refused for coming too often")
 
 #define X(name, ...) METRIC_##name,
 enum metric { METRIC_LIST(X) METRIC_COUNT };

@@ -9,6 +9,7 @@
 #include "rnd.h"
 
 #include "event.h"
+#include "limit.h"
 #include "passwd.h"
 #include "session.h"
 #include "settings.h"
@@ -114,10 +115,13 @@ enum err
 auth_sign_in(struct ctx *c, const struct sign_in *in, struct grant *out_r)
 {
 	struct user u = { 0 };
-	enum err found = user_by_email(c, in->email, &u);
 	const char *new_hash = NULL;
+	enum err found;
 	bool right;
 
+	if ((found = limit_take(c, LOGINS_OF_ACCOUNT, in->email)) != OK)
+		return found;
+	found = user_by_email(c, in->email, &u);
 	if (found != OK && found != E_NOT_FOUND)
 		return found;
 	/* A stranger costs one hash too, so the clock tells nobody who lives here. */

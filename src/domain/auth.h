@@ -24,7 +24,7 @@ struct grant {
 extern const struct shape SIGN_IN, GRANT;
 
 /* A new session and its tokens; the user's login_count and version go up, with an event.
- * E_DENIED for a wrong password, an unknown address and an inactive user alike. */
+ * E_LIMITED; E_DENIED for a wrong password, an unknown address and an inactive user alike. */
 enum err auth_sign_in(struct ctx *c, const struct sign_in *in, struct grant *out_r) MUST_CHECK;
 
 #endif

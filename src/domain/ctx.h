@@ -14,6 +14,7 @@
 struct db;
 struct kv;
 struct settings;
+struct counted;
 
 enum role { ROLE_NOBODY, ROLE_USER, ROLE_ADMIN };
 
@@ -32,7 +33,8 @@ struct ctx {
 	enum role role;
 	enum lang lang;
 
-	struct faults faults; /* what was wrong with the caller's values */
+	struct faults faults;	 /* what was wrong with the caller's values */
+	struct counted *counted; /* against which limits the request counts, see limit.h */
 };
 
 /* The caller is at fault: note which value of the body and why; returns `e`. No log. */

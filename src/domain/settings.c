@@ -6,6 +6,9 @@
 #include <string.h>
 
 #include "kv.h"
+#include "text.h"
+
+enum { RATE_COUNT_MOST = 10000, RATE_SECONDS_MOST = 86400 };
 
 #ifndef MIGRATIONS_DIR
 #define MIGRATIONS_DIR "sql/migrations"
@@ -49,7 +52,40 @@ rule_secret(struct arena *a, const char *text, const char **out_r)
 	return strlen(text) >= 32 && different >= 8 ? MSG_OK : MSG_SETTING;
 }
 
+static bool
+number_within(const char *text, size_t len, int64_t most, int64_t *out_r)
+{
+	char digits[8] = "";
+
+	if (len >= sizeof(digits))
+		return false;
+	memcpy(digits, text, len);
+	return text_to_int(digits, out_r) && *out_r >= 1 && *out_r <= most;
+}
+
+bool
+settings_rate(const char *text, int64_t *count_r, int64_t *seconds_r)
+{
+	size_t len = strcspn(text, "/");
+
+	*count_r = *seconds_r = 0;
+	if (strcmp(text, "0") == 0)
+		return true;
+	return text[len] == '/' && number_within(text, len, RATE_COUNT_MOST, count_r) &&
+	       number_within(text + len + 1, strlen(text + len + 1), RATE_SECONDS_MOST, seconds_r);
+}
+
+static enum msg
+rule_rate(struct arena *a, const char *text, const char **out_r)
+{
+	int64_t count, seconds;
+
+	*out_r = arena_text(a, text);
+	return settings_rate(text, &count, &seconds) ? MSG_OK : MSG_SETTING;
+}
+
 /* clang-format off */
+#define RATE_FORM "COUNT/SECONDS, 1 to 10000 in 1 to 86400; `0`: any"
 #define ROW(member, NAME) \
 	.name = NAME, .off = offsetof(struct settings, member), .kind = F_KIND(struct settings, member), \
 	.use = 1
@@ -85,6 +121,14 @@ const struct shape SETTINGS = SHAPE(struct settings,
 	  .help = "a file of passwords that are refused, one a line" },
 	{ ROW(bcrypt_cost, "BCRYPT_COST"), .def = "12", .min = 4, .max = 15,
 	  .help = "cost of a password's hash; below 10 only with `USHER_ENV=test`" },
+	{ ROW(rate_login_account, "RATE_LOGIN_ACCOUNT"), .def = "10/60", .rule = rule_rate,
+	  .help = "logins tried for one address of mail, " RATE_FORM },
+	{ ROW(rate_login_ip, "RATE_LOGIN_IP"), .def = "60/60", .rule = rule_rate,
+	  .help = "logins tried by one client (an IPv4 address, an IPv6 /64), " RATE_FORM },
+	{ ROW(rate_signup_ip, "RATE_SIGNUP_IP"), .def = "20/3600", .rule = rule_rate,
+	  .help = "sign-ups tried by one client, " RATE_FORM },
+	{ ROW(rate_forgot_account, "RATE_FORGOT_ACCOUNT"), .def = "5/3600", .rule = rule_rate,
+	  .help = "mails asked for to reset one account's password, " RATE_FORM },
 	{ ROW(cache_ttl_seconds, "CACHE_TTL_SECONDS"), .def = "3600", .min = 1, .max = 86400,
 	  .help = "how long Redis may answer for a user, seconds, spread by 10 %" },
 	{ ROW(cache_write_strategy, "CACHE_WRITE_STRATEGY"), .def = "write_through",

@@ -17,6 +17,7 @@ struct settings {
 	int64_t password_min;
 	const char *password_denylist_file;
 	int64_t bcrypt_cost;
+	const char *rate_login_account, *rate_login_ip, *rate_signup_ip, *rate_forgot_account;
 	int64_t cache_ttl_seconds;
 	const char *cache_write_strategy;
 	const char *cors_allow_origins;
@@ -26,6 +27,9 @@ struct settings {
 	const char *default_language;
 	const char *usher_env, *metrics_file, *migrations_dir;
 };
+
+/* "10/60": ten in a minute; *count_r 0 for "0", which is off. False for anything else. */
+bool settings_rate(const char *text, int64_t *count_r, int64_t *seconds_r);
 
 /* Who needs a value where there is no default. */
 enum { NEED_DATABASE = 1, NEED_TOKENS = 2 };

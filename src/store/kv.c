@@ -1,5 +1,5 @@
 /*
- * kv: one connection, one pipeline.
+ * kv: one connection, one pipeline. Long, because all that knows hiredis is here.
  *
  * hiredis keeps answers in order and a context dead after its first error, which suits
  * us: no answer of an earlier request can be taken for a later one.
@@ -29,6 +29,8 @@ enum {
 	BACKOFF_MOST_MS = 1000,
 };
 
+enum { PUT, RATE, SCRIPTS };
+
 struct address {
 	char host[256], password[256], user[64];
 	int port, base;
@@ -40,22 +42,40 @@ struct kv {
 	int wait_ms;
 	int64_t slow_us;
 	redisContext *c;
-	char sha[41]; /* the put script, as Redis knows it on this connection */
-	int owed;     /* answers to puts that nobody waits for */
+	char sha[SCRIPTS][41]; /* the scripts, as Redis knows them on this connection */
+	int owed;	       /* answers to puts that nobody waits for */
 	bool script_lost;
 	int64_t deadline_us; /* of the round trip under way */
 	bool away;	     /* said once, until it is back */
 	int64_t backoff_ms, next_try_us;
 	int asked;
 	redisReply *heard;
+	struct kv_rate *rates, **rates_end; /* asked for, in this order */
 	char key[ASKED_MOST][KEY_SIZE];
 };
 
-/* KEYS[1]; ARGV: version, value, seconds. A record without a version is older than any. */
-static const char PUT_SCRIPT[] = "local head = redis.call('GETRANGE', KEYS[1], 0, 20) "
-				 "local old = tonumber(string.match(head, '^(%d+)\\n')) "
-				 "if old and old >= tonumber(ARGV[1]) then return 0 end "
-				 "redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3]) return 1";
+static const char *const SCRIPT[SCRIPTS] = {
+	/* KEYS[1]; ARGV: version, value, seconds. A record without a version is older than any. */
+	[PUT] = "local head = redis.call('GETRANGE', KEYS[1], 0, 20) "
+		"local old = tonumber(string.match(head, '^(%d+)\\n')) "
+		"if old and old >= tonumber(ARGV[1]) then return 0 end "
+		"redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3]) return 1",
+	/* KEYS[1]; ARGV: count, seconds. What lies there is when, in microseconds of Redis's
+	 * clock, all that has come will have been worked off at the steady rate. Answers: too
+	 * many? how many are left; ms until one may come, and until all may. */
+	[RATE] = "local t = redis.call('TIME') local now = t[1] * 1000000 + t[2] "
+		 "local step = math.floor(ARGV[2] * 1000000 / ARGV[1]) "
+		 "local span = step * ARGV[1] "
+		 "local due = tonumber(redis.call('GET', KEYS[1])) or now "
+		 "if due < now or due > now + span then due = now end "
+		 "local many = due + step > now + span and 1 or 0 "
+		 "if many == 0 then due = due + step "
+		 "redis.call('SET', KEYS[1], string.format('%.0f', due),"
+		 " 'PX', math.ceil((due - now) / 1000)) end "
+		 "local wait = due + step - now - span if wait < 0 then wait = 0 end "
+		 "return { many, math.floor((now + span - due) / step),"
+		 " math.ceil(wait / 1000), math.ceil((due - now) / 1000) }",
+};
 
 /*
  * The address
@@ -149,6 +169,7 @@ kv_open(const char *url, int wait_ms, int64_t slow_us)
 	struct kv *kv = must_alloc(sizeof(*kv));
 
 	memset(kv, 0, sizeof(*kv));
+	kv->rates_end = &kv->rates;
 	kv->wait_ms = wait_ms;
 	kv->slow_us = slow_us;
 	if (!parse_url(&kv->to, url))
@@ -218,14 +239,18 @@ log_in_there(struct kv *kv)
 }
 
 static bool
-load_script(struct kv *kv)
+load_scripts(struct kv *kv)
 {
-	redisReply *r = redisCommand(kv->c, "SCRIPT LOAD %s", PUT_SCRIPT);
-	bool good = r != NULL && r->type == REDIS_REPLY_STRING && r->len == 40;
+	bool good = true;
 
-	if (good)
-		memcpy(kv->sha, r->str, 41);
-	freeReplyObject(r);
+	for (int i = 0; i < SCRIPTS && good; i++) {
+		redisReply *r = redisCommand(kv->c, "SCRIPT LOAD %s", SCRIPT[i]);
+
+		good = r != NULL && r->type == REDIS_REPLY_STRING && r->len == 40;
+		if (good)
+			memcpy(kv->sha[i], r->str, 41);
+		freeReplyObject(r);
+	}
 	return good;
 }
 
@@ -241,7 +266,7 @@ begin(struct kv *kv)
 	if (kv->to.base != 0 &&
 	    !said(redisCommand(kv->c, "SELECT %d", kv->to.base), REDIS_REPLY_STATUS))
 		return false;
-	return load_script(kv);
+	return load_scripts(kv);
 }
 
 static bool
@@ -280,6 +305,22 @@ kv_ask(struct kv *kv, const char *key)
 		return -1;
 	memcpy(kv->key[kv->asked], key, len + 1);
 	return kv->asked++;
+}
+
+void
+kv_ask_rate(struct kv *kv, struct kv_rate *r)
+{
+	r->heard = false;
+	r->next = NULL;
+	*kv->rates_end = r;
+	kv->rates_end = &r->next;
+}
+
+static void
+forget_rates(struct kv *kv)
+{
+	kv->rates = NULL;
+	kv->rates_end = &kv->rates;
 }
 
 /* A round trip begins: it is given wait_ms in all, however slowly the bytes come. */
@@ -330,7 +371,7 @@ note_refusal(struct kv *kv, const redisReply *r)
 	if (strncmp(r->str, "NOSCRIPT", 8) == 0)
 		kv->script_lost = true;
 	else
-		log_warn(EV("redis.put_refused"), KS("why", r->str));
+		log_warn(EV("redis.refused"), KS("why", r->str));
 }
 
 /* Read away the answers to puts that nobody waited for. */
@@ -373,12 +414,74 @@ append_mget(struct kv *kv)
 }
 
 static bool
-hear_once(struct kv *kv)
+append_rate(struct kv *kv, const struct kv_rate *r)
+{
+	char count[24], seconds[24];
+	const char *argv[] = { "EVALSHA", kv->sha[RATE], "1", r->key, count, seconds };
+
+	snprintf(count, sizeof(count), "%lld", (long long)r->count);
+	snprintf(seconds, sizeof(seconds), "%lld", (long long)r->seconds);
+	return redisAppendCommandArgv(kv->c, NELEM(argv), argv, NULL) == REDIS_OK;
+}
+
+static bool
+append_rates(struct kv *kv)
+{
+	for (const struct kv_rate *r = kv->rates; r != NULL; r = r->next) {
+		if (!append_rate(kv, r))
+			return false;
+	}
+	return true;
+}
+
+static bool
+four_numbers(const redisReply *r)
+{
+	if (r->type != REDIS_REPLY_ARRAY || r->elements != 4)
+		return false;
+	for (size_t i = 0; i < 4; i++) {
+		if (r->element[i]->type != REDIS_REPLY_INTEGER)
+			return false;
+	}
+	return true;
+}
+
+static void
+take_rate(struct kv *kv, struct kv_rate *rate, const redisReply *r)
+{
+	if (r->type == REDIS_REPLY_ERROR)
+		note_refusal(kv, r);
+	if (!four_numbers(r))
+		return;
+	rate->heard = true;
+	rate->too_many = r->element[0]->integer != 0;
+	rate->left = r->element[1]->integer;
+	rate->wait_ms = r->element[2]->integer;
+	rate->rest_ms = r->element[3]->integer;
+}
+
+static bool
+hear_rates(struct kv *kv)
 {
 	redisReply *r;
 
-	begin_trip(kv);
-	if (!append_mget(kv) || !collect_owed(kv) || !next_reply(kv, &r))
+	for (struct kv_rate *rate = kv->rates; rate != NULL; rate = rate->next) {
+		if (!next_reply(kv, &r))
+			return false;
+		take_rate(kv, rate, r);
+		freeReplyObject(r);
+	}
+	return true;
+}
+
+static bool
+hear_keys(struct kv *kv)
+{
+	redisReply *r;
+
+	if (kv->asked == 0)
+		return true;
+	if (!next_reply(kv, &r))
 		return false;
 	if (r->type == REDIS_REPLY_ARRAY && r->elements == (size_t)kv->asked) {
 		kv->heard = r;
@@ -391,6 +494,23 @@ hear_once(struct kv *kv)
 	return false;
 }
 
+static bool
+hear_once(struct kv *kv)
+{
+	freeReplyObject(kv->heard); /* of a first try */
+	kv->heard = NULL;
+	begin_trip(kv);
+	return (kv->asked == 0 || append_mget(kv)) && append_rates(kv) && collect_owed(kv) &&
+	       hear_keys(kv) && hear_rates(kv);
+}
+
+static bool
+hear_rates_once(struct kv *kv)
+{
+	begin_trip(kv);
+	return append_rates(kv) && collect_owed(kv) && hear_rates(kv);
+}
+
 /* A connection that was closed while nobody looked is worth one more try at once; one that
  * timed out is not. */
 static bool
@@ -400,14 +520,18 @@ worth_another(const struct kv *kv)
 	       (kv->c->err == REDIS_ERR_IO && errno != EAGAIN && errno != EWOULDBLOCK);
 }
 
+/* Where Redis had lost the scripts, rates were not counted: once more, on a new connection. */
 static void
-hear(struct kv *kv)
+trip(struct kv *kv, bool (*once)(struct kv *kv))
 {
 	for (int try = 0; try < 2 && connected(kv); try++) {
 		bool again;
 
-		if (hear_once(kv))
-			return;
+		if (once(kv)) {
+			if (!kv->script_lost || kv->rates == NULL)
+				return;
+			continue;
+		}
 		again = worth_another(kv);
 		if (again && try == 0)
 			hang_up(kv);
@@ -421,13 +545,23 @@ kv_hear(struct kv *kv)
 {
 	int64_t from, took;
 
-	if (kv->asked == 0)
+	if (kv->asked == 0 && kv->rates == NULL)
 		return;
 	from = clock_read_us();
-	hear(kv);
+	trip(kv, hear_once);
 	took = clock_read_us() - from;
 	if (kv->slow_us > 0 && took > kv->slow_us)
 		log_warn(EV("redis.was_slow"), KI("keys", kv->asked), KMS("ms", took));
+	forget_rates(kv);
+}
+
+void
+kv_rate(struct kv *kv, struct kv_rate *r)
+{
+	forget_rates(kv);
+	kv_ask_rate(kv, r);
+	trip(kv, hear_rates_once);
+	forget_rates(kv);
 }
 
 const char *
@@ -452,6 +586,7 @@ kv_turn_over(struct kv *kv)
 	freeReplyObject(kv->heard);
 	kv->heard = NULL;
 	kv->asked = 0;
+	forget_rates(kv);
 	while (kv->owed > 0 && kv->c != NULL && !done) {
 		if (redisBufferWrite(kv->c, &done) != REDIS_OK)
 			back_off(kv, kv->c->errstr);
@@ -478,7 +613,7 @@ static bool
 append_put(struct kv *kv, const struct kv_put *p)
 {
 	char version[24], ttl[24];
-	const char *newer[] = { "EVALSHA", kv->sha, "1", p->key, version, p->value, ttl };
+	const char *newer[] = { "EVALSHA", kv->sha[PUT], "1", p->key, version, p->value, ttl };
 	const char *first[] = { "SET", p->key, p->value, "EX", ttl, "NX" };
 
 	snprintf(version, sizeof(version), "%lld", (long long)p->version);

@@ -5,8 +5,8 @@
  * asked for, then heard together. Writing keeps the newer version: a record begins with
  * its version and a line feed, and a put whose version is not greater than what lies
  * there is refused by Redis itself. Redis may help; it may not hurt: when it is away,
- * late or talks nonsense, every key is a miss, and it is left alone for a moment before
- * it is tried again, so that it costs one time-out and not one a request.
+ * late or talks nonsense, every key is a miss and nothing is counted, and it is left alone for
+ * a moment before it is tried again, so that it costs one time-out and not one a request.
  */
 #ifndef KV_H
 #define KV_H
@@ -32,8 +32,30 @@ bool kv_ready(struct kv *kv);
 /* Ask for a key in this turn's round trip; the slot to listen at. */
 int kv_ask(struct kv *kv, const char *key);
 
+/* Something that happens too often, or not: the generic cell rate algorithm, counted by Redis
+ * and by its clock. `count` at once, then one each seconds / count. */
+struct kv_rate {
+	const char *key;
+	int64_t count, seconds;
+
+	/* the answer */
+	bool heard;	      /* false: not asked yet, or Redis is away and nobody has counted */
+	bool too_many;	      /* it was refused, and not counted */
+	int64_t left;	      /* how many more may come now */
+	int64_t wait_ms;      /* until the next may come; 0: now */
+	int64_t rest_ms;      /* until `count` may come at once again */
+	struct kv_rate *next; /* kv's own */
+};
+
+/* Count in this turn's round trip; *r is the caller's, must live until kv_hear has returned,
+ * and is answered then. Where the connection breaks halfway it may be counted twice. */
+void kv_ask_rate(struct kv *kv, struct kv_rate *r);
+
 /* The round trip: one write, one read, for all that was asked. */
 void kv_hear(struct kv *kv);
+
+/* Count now, in a round trip of its own: for what is known only after kv_hear. */
+void kv_rate(struct kv *kv, struct kv_rate *r);
 
 /* What came back: the text (its length in *len_r), alive until kv_turn_over; NULL for a
  * miss, an unknown slot, or Redis away. */

@@ -15,6 +15,7 @@
 #include "doc.h"
 #include "log.h"
 
+#include "limit.h"
 #include "session.h"
 #include "token.h"
 
@@ -47,9 +48,17 @@ identify(struct req *rq)
 	return OK;
 }
 
+static const enum limit COUNTS[] = {
+	[ASK_NOTHING] = LIMIT_NONE,
+	[ASK_PAGE] = LIMIT_NONE,
+	[COUNT_LOGIN] = LOGINS_OF_CLIENT,
+	[COUNT_SIGNUP] = SIGNUPS_OF_CLIENT,
+};
+
 static void
 ask(struct req *rq)
 {
+	rq->limit = limit_ask(&rq->ctx, COUNTS[rq->route->asks]);
 	if (rq->route->who == ANYONE)
 		return;
 	rq->session_slot = session_ask(&rq->ctx, rq->ctx.session);
@@ -85,6 +94,7 @@ admit(struct req *rq)
 	rq->route = NULL;
 	rq->id = 0;
 	rq->session_slot = rq->page_slot = -1;
+	rq->limit = NULL;
 	rq->page = NULL;
 	rq->in = rq->query = NULL;
 	rq->stage = ADMITTED;
@@ -207,6 +217,8 @@ answer_ended(struct req *rq)
 static void
 pass_gate(struct req *rq)
 {
+	if (rq->refused == OK)
+		rq->refused = limit_heard(&rq->ctx, rq->limit);
 	if (rq->refused == OK)
 		rq->refused = gate(rq);
 	if (rq->refused != OK)

@@ -156,6 +156,7 @@ fill_ctx(struct req *rq)
 
 	c->arena = rq->arena;
 	c->faults.n = 0;
+	c->counted = NULL;
 	c->actor = c->session = 0;
 	c->role = ROLE_NOBODY;
 	c->attempt_id = sane_id(h->attempt_id) ? h->attempt_id : NULL;

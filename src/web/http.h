@@ -33,6 +33,7 @@ struct head {
 /* clang-format on */
 
 struct route;
+struct limit_asked;
 
 struct req {
 	FCGX_Request fcgi;
@@ -49,6 +50,7 @@ struct req {
 	enum err refused;
 	int64_t id; /* from the path; 0: none, or not a number */
 	int session_slot, page_slot;
+	struct limit_asked *limit;
 	struct wanted *page;
 	void *in, *query;
 

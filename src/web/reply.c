@@ -12,9 +12,13 @@
 #include "metric.h"
 #include "text.h"
 
+#include "limit.h"
+
 #include "etag.h"
 #include "route.h"
 #include "settings.h"
+
+enum { RETRY_AFTER_S = 2 };
 
 static const struct settings *conf;
 static bool any_origin;
@@ -147,7 +151,24 @@ put_cors(struct buf *b, const char *origin)
 	else
 		return;
 	buf_lit(b, "Access-Control-Expose-Headers: Link, Location, ETag, Retry-After, RateLimit,"
-		   " X-Request-Id\r\n");
+		   " RateLimit-Policy, X-Request-Id\r\n");
+}
+
+/* draft-ietf-httpapi-ratelimit-headers: what was allowed, and what is left of it. */
+static void
+put_limits(struct buf *b, const struct counted *all)
+{
+	const char *comma = "RateLimit-Policy: ";
+
+	for (const struct counted *n = all; n != NULL; n = n->next, comma = ", ")
+		buf_printf(b, "%s\"%s\";q=%lld;w=%lld", comma, n->policy, (long long)n->count,
+			   (long long)n->seconds);
+	comma = "\r\nRateLimit: ";
+	for (const struct counted *n = all; n != NULL; n = n->next, comma = ", ")
+		buf_printf(b, "%s\"%s\";r=%lld;t=%lld", comma, n->policy, (long long)n->left,
+			   (long long)n->rest_s);
+	if (all != NULL)
+		buf_lit(b, "\r\n");
 }
 
 static struct buf
@@ -170,6 +191,7 @@ head(struct req *rq, int status, const char *type)
 		buf_lit(&b, "\r\n");
 	}
 	put_cors(&b, rq->head.origin);
+	put_limits(&b, rq->ctx.counted);
 	return b;
 }
 
@@ -347,6 +369,19 @@ problem_body(struct req *rq, const struct err_row *row)
 	return b;
 }
 
+/* Seconds: until the limits that refused it let one in again; else a little while. */
+static int64_t
+retry_after_s(const struct counted *all)
+{
+	int64_t s = 0;
+
+	for (const struct counted *n = all; n != NULL; n = n->next) {
+		if (n->too_many && n->wait_s > s)
+			s = n->wait_s;
+	}
+	return s > 0 ? s : RETRY_AFTER_S;
+}
+
 static void
 put_problem_headers(struct buf *b, struct req *rq, enum err e)
 {
@@ -362,7 +397,7 @@ put_problem_headers(struct buf *b, struct req *rq, enum err e)
 	if (status == 405)
 		buf_printf(b, "Allow: %s, OPTIONS\r\n", route_allowed(rq->arena, rq->head.path));
 	if (status == 503 || status == 429)
-		buf_lit(b, "Retry-After: 2\r\n");
+		buf_printf(b, "Retry-After: %lld\r\n", (long long)retry_after_s(rq->ctx.counted));
 }
 
 void

@@ -14,7 +14,9 @@ enum who { ANYONE, A_USER, SELF, AN_ADMIN };
 
 enum asks {
 	ASK_NOTHING,
-	ASK_PAGE, /* the page of the user in the path, or of the token's user */
+	ASK_PAGE,     /* the page of the user in the path, or of the token's user */
+	COUNT_LOGIN,  /* how often the client has come, before anything else is done for it */
+	COUNT_SIGNUP, /* as above */
 };
 
 /* clang-format off */
@@ -22,7 +24,7 @@ struct route {
 	const char *method, *path; /* {id} stands for a user's number; no slash at the end */
 	enum err  (*serve)(struct req *rq);
 	enum who    who;
-	enum asks   asks;
+	enum asks   asks;    /* of Redis, in the turn's round trip */
 	const struct shape *carries; /* the body; NULL: none is looked at */
 	unsigned    use;	     /* which rows of it */
 	const struct shape *query;

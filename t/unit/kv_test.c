@@ -253,6 +253,79 @@ test_lost_script(void)
 	ok(there, "also for what is put later, some turns after");
 }
 
+/* Counted once in a round trip of its own; was it let in? */
+static bool
+let_in(struct kv *of, struct kv_rate *r)
+{
+	kv_rate(of, r);
+	return r->heard && !r->too_many;
+}
+
+static void
+test_rates(void)
+{
+	const char *a = key("a"), *text;
+	struct kv_rate r = { .key = key("rate"), .count = 3, .seconds = 300 }, many[5], *second;
+	size_t len;
+	int in = 0, slot;
+
+	for (int i = 0; i < 3; i++)
+		ok(let_in(kv, &r) && r.left == 2 - i, "of three at once the %d. is let in", i + 1);
+	ok(r.rest_ms > 299000 && r.rest_ms <= 300000, "they are forgotten in 300 s");
+	ok(!let_in(kv, &r) && r.heard && r.left == 0, "the fourth is not");
+	ok(r.wait_ms > 98000 && r.wait_ms <= 100000, "it may come again in 100 s");
+	ok(!let_in(kv, &r) && r.wait_ms <= 100000, "and to have been refused costs nothing");
+
+	redis("SET %s %s", a, "1\n");
+	slot = kv_ask(kv, a);
+	for (int i = 0; i < 5; i++) {
+		many[i] = (struct kv_rate){ .key = key("many"), .count = 3, .seconds = 60 };
+		kv_ask_rate(kv, &many[i]);
+	}
+	kv_hear(kv);
+	text = kv_heard(kv, slot, &len);
+	for (int i = 0; i < 5; i++)
+		in += many[i].heard && !many[i].too_many;
+	ok(in == 3 && !many[2].too_many && many[3].too_many, "of one turn's five three are let in");
+	second = &(struct kv_rate){ .key = key("own"), .count = 1, .seconds = 60 };
+	ok(let_in(kv, second) && !let_in(kv, second), "one more can be asked for after that");
+	ok(text != NULL && strcmp(text, "1\n") == 0, "and keys of the turn are still there");
+	kv_turn_over(kv);
+
+	r = (struct kv_rate){ .key = key("quick"), .count = 10, .seconds = 1 };
+	while (let_in(kv, &r))
+		;
+	poll(NULL, 0, (int)r.wait_ms);
+	ok(let_in(kv, &r), "who waits as long as he is told is let in");
+}
+
+static void
+test_rates_without_redis(void)
+{
+	struct kv *k = kv_open("unix:///tmp/kv_test.nobody", WAIT_MS, 0);
+	struct kv_rate r = { .key = key("rate"), .count = 1, .seconds = 60 };
+
+	kv_rate(k, &r);
+	ok(!r.heard, "without Redis nothing is counted");
+	kv_close(&k);
+
+	redis("SCRIPT FLUSH");
+	r = (struct kv_rate){ .key = key("flushed"), .count = 1, .seconds = 60 };
+	ok(let_in(kv, &r) && !let_in(kv, &r), "a script that was lost is loaded again, and counts");
+	redis("SCRIPT FLUSH");
+	kv_ask_rate(kv, &r);
+	kv_hear(kv);
+	ok(r.heard && r.too_many, "also within a turn");
+	kv_turn_over(kv);
+	redis("RPUSH %s x", key("odd"));
+	r = (struct kv_rate){ .key = key("odd"), .count = 1, .seconds = 60 };
+	kv_rate(kv, &r);
+	ok(!r.heard, "what Redis can't count is not counted");
+	redis("SET %s 99999999999999999", key("future"));
+	r = (struct kv_rate){ .key = key("future"), .count = 1, .seconds = 60 };
+	ok(let_in(kv, &r), "a time that can't be is no debt");
+}
+
 static void
 test_wrong_type(void)
 {
@@ -623,6 +696,8 @@ main(void)
 	test_put_later();
 	test_many_asked();
 	test_lost_script();
+	test_rates();
+	test_rates_without_redis();
 	test_wrong_type();
 	test_killed_connection();
 	test_forget();

@@ -1,5 +1,5 @@
 /*
- * bus: Kafka behind one small header: say, settle; hear, done. The only file to know librdkafka.
+ * bus: Kafka behind one small header: say, settle; hear, done. Its files alone know librdkafka.
  *
  * What is said reaches Kafka at least once and in order per key: the first message that
  * fails holds back all that were said after it, and what Kafka has is told tag by tag. What

@@ -20,22 +20,19 @@ void
 role_run(const struct daemon_role *r, struct ctx *c, int began_fd)
 {
 	void *state = r->begin(c);
+	int wait_ms;
 
 	log_info(EV("role.began"), KS("role", r->name));
 	log_flush();
 	if (write(began_fd, "", 1) != 1)
 		log_warn(EV("role.not_told"), KS("role", r->name));
 	close(began_fd);
-	while (!service_stopping()) {
-		int wait_ms;
-
+	do {
 		clock_tick();
 		wait_ms = r->turn(c, state);
 		arena_reset(c->arena);
 		log_flush();
-		if (wait_ms > 0)
-			service_pause(wait_ms);
-	}
+	} while (!service_pause(wait_ms)); /* which lets signals in even if it waits for none */
 	r->end(c, state);
 	log_info(EV("role.ended"), KS("role", r->name));
 	log_flush();

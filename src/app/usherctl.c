@@ -3,6 +3,7 @@
  * its exit status for a script: 0 done, 1 failed, 2 called wrongly.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 #include "ctx.h"
 #include "passwd.h"
 #include "settings.h"
+#include "stats.h"
 #include "user.h"
 
 #ifdef HAVE_CONFIG_H
@@ -272,6 +274,30 @@ run_errors(struct tool *t)
 }
 
 static int
+run_stats(struct tool *t)
+{
+	const char *text = option(t, "--days");
+	int64_t days = 7;
+	struct stats *day, all;
+
+	if (text != NULL && (!text_to_int(text, &days) || days < 1 || days > 366))
+		return fail("stats", "--days is a number from 1 to 366"), WRONG_CALL;
+	open_stores(t);
+	if (stats_read(&t->c, days, &day, &all) != OK)
+		return fail("stats", db_complaint(t->c.db));
+	printf("%-10s  %10s %10s %13s %10s\n", "day", "new_users", "logins", "failed_logins",
+	       "events");
+	for (int i = 0; i < days; i++)
+		printf("%-10s  %10" PRId64 " %10" PRId64 " %13" PRId64 " %10" PRId64 "\n",
+		       day[i].day, day[i].new_users, day[i].logins, day[i].failed_logins,
+		       day[i].events);
+	printf("%-10s  %10" PRId64 " %10" PRId64 " %13" PRId64 " %10" PRId64 "\n", "ever",
+	       all.new_users, all.logins, all.failed_logins, all.events);
+	printf("users now: %" PRId64 "\n", all.users);
+	return DONE;
+}
+
+static int
 run_cache_flush(struct tool *t)
 {
 	int64_t n;
@@ -315,6 +341,9 @@ static const struct command COMMANDS[] = {
 	{ "errors", "",
 	  "all codes that an answer may bear, as a table",
 	  "", 0, 0, run_errors },
+	{ "stats", "[--days N]",
+	  "what was counted, day by day in UTC, and ever",
+	  "--days=", 0, NEED_DATABASE, run_stats },
 	{ "cache flush", "",
 	  "drop all cached users from Redis",
 	  "", 0, NEED_DATABASE, run_cache_flush },

@@ -2,12 +2,15 @@
 #include "doc.h"
 
 #include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
 
 enum { KEY_SHOWN = 64 }; /* bytes of a stranger's key that we say back */
+
+static void put_value(struct buf *b, json_t *v);
 
 static void
 wipe_free(void *p)
@@ -23,8 +26,128 @@ doc_init(void)
 	json_set_alloc_funcs(must_alloc, wipe_free);
 }
 
+/* The shortest digits that read as the same number again, and still as a real one. */
+static void
+put_real(struct buf *b, double x)
+{
+	char digits[32];
+
+	for (int precision = 15; precision <= 17; precision++) {
+		snprintf(digits, sizeof(digits), "%.*g", precision, x);
+		if (strtod(digits, NULL) == x)
+			break;
+	}
+	buf_text(b, digits);
+	if (strpbrk(digits, ".e") == NULL)
+		buf_lit(b, ".0");
+}
+
+static void
+put_array(struct buf *b, const json_t *v)
+{
+	size_t i;
+	json_t *item;
+
+	buf_char(b, '[');
+	json_array_foreach(v, i, item)
+	{
+		if (i > 0)
+			buf_char(b, ',');
+		put_value(b, item);
+	}
+	buf_char(b, ']');
+}
+
+static void
+put_object(struct buf *b, json_t *v)
+{
+	const char *key;
+	json_t *item;
+	bool first = true;
+
+	buf_char(b, '{');
+	json_object_foreach(v, key, item)
+	{
+		if (!first)
+			buf_char(b, ',');
+		first = false;
+		buf_json(b, key);
+		buf_char(b, ':');
+		put_value(b, item);
+	}
+	buf_char(b, '}');
+}
+
+/* Any value as JSON again. jansson reads at most 2048 levels, so this goes no deeper. */
+static void
+put_value(struct buf *b, json_t *v)
+{
+	switch (json_typeof(v)) {
+	case JSON_OBJECT:
+		put_object(b, v);
+		break;
+	case JSON_ARRAY:
+		put_array(b, v);
+		break;
+	case JSON_STRING:
+		buf_json(b, json_string_value(v));
+		break;
+	case JSON_INTEGER:
+		buf_int(b, json_integer_value(v));
+		break;
+	case JSON_REAL:
+		put_real(b, json_real_value(v));
+		break;
+	case JSON_TRUE:
+	case JSON_FALSE:
+		buf_text(b, json_is_true(v) ? "true" : "false");
+		break;
+	case JSON_NULL:
+		buf_lit(b, "null");
+		break;
+	}
+}
+
 static enum msg
-set_value(struct arena *a, const struct field *f, void *out, const json_t *v)
+set_object(struct arena *a, const struct field *f, void *out, json_t *v)
+{
+	struct buf b;
+
+	if (f->kind != K_OBJECT)
+		return field_wrong_kind(f);
+	b = buf_new(a, 256);
+	put_object(&b, v);
+	return field_set_object(f, out, b.text);
+}
+
+/* Texts only, each as the row's rule leaves it. */
+static enum msg
+set_list(struct arena *a, const struct field *f, void *out, json_t *v)
+{
+	struct buf b = buf_new(a, 256);
+	size_t i;
+	json_t *item;
+	enum msg m;
+
+	if (f->kind != K_LIST)
+		return field_wrong_kind(f);
+	json_array_foreach(v, i, item)
+	{
+		const char *text = json_string_value(item);
+
+		if (text == NULL)
+			return MSG_NOT_LIST;
+		if (f->rule != NULL && (m = f->rule(a, text, &text)) != MSG_OK)
+			return m;
+		buf_char(&b, i == 0 ? '[' : ',');
+		buf_json(&b, text);
+	}
+	buf_text(&b, b.len == 0 ? "[]" : "]");
+	return field_set_list(f, out, b.text, (int64_t)json_array_size(v));
+}
+
+static enum msg
+set_value(struct arena *a, const struct field *f, void *out, json_t *v)
 {
 	switch (json_typeof(v)) {
 	case JSON_STRING:
@@ -36,10 +159,12 @@ set_value(struct arena *a, const struct field *f, void *out, const json_t *v)
 		return field_set_bool(f, out, json_is_true(v));
 	case JSON_NULL:
 		return field_set_null(f, out);
-	default: /* a double, an array, an object: of the wrong kind whatever the row wants */
-		return f->kind == K_TEXT  ? MSG_NOT_TEXT
-		       : f->kind == K_INT ? MSG_NOT_INT
-					  : MSG_NOT_BOOL;
+	case JSON_OBJECT:
+		return set_object(a, f, out, v);
+	case JSON_ARRAY:
+		return set_list(a, f, out, v);
+	default: /* a real number is of the wrong kind whatever the row wants */
+		return field_wrong_kind(f);
 	}
 }
 
@@ -64,7 +189,7 @@ note_extra(const struct reading *r, const char *key)
 }
 
 static void
-read_pair(const struct reading *r, const char *key, const json_t *v)
+read_pair(const struct reading *r, const char *key, json_t *v)
 {
 	const struct field *f = field_find(r->shape, r->use, key);
 	struct given *given = shape_given(r->shape, r->out);
@@ -158,6 +283,18 @@ void
 doc_print(struct buf *b, const struct shape *s, unsigned use, const void *base)
 {
 	print_rows(b, s, use, UINT64_MAX, base);
+}
+
+void
+doc_print_rows(struct buf *b, const struct shape *s, unsigned use, const void *base, int n)
+{
+	buf_char(b, '[');
+	for (int i = 0; i < n; i++) {
+		if (i > 0)
+			buf_char(b, ',');
+		doc_print(b, s, use, (const char *)base + s->size * (size_t)i);
+	}
+	buf_char(b, ']');
 }
 
 void

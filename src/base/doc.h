@@ -26,6 +26,9 @@ enum err doc_pick(struct arena *a, const struct shape *s, unsigned use, const ch
 /* The rows of `use` as one JSON object. */
 void doc_print(struct buf *b, const struct shape *s, unsigned use, const void *base);
 
+/* The same of `n` structs that stand one behind the other, as a JSON array. */
+void doc_print_rows(struct buf *b, const struct shape *s, unsigned use, const void *base, int n);
+
 /* Only the rows whose bit is set in the struct's own struct given. */
 void doc_print_given(struct buf *b, const struct shape *s, unsigned use, const void *base);
 

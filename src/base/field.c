@@ -74,6 +74,18 @@ field_find(const struct shape *s, unsigned use, const char *name)
 	return NULL;
 }
 
+enum msg
+field_wrong_kind(const struct field *f)
+{
+	static const enum msg WRONG[] = {
+		[K_TEXT] = MSG_NOT_TEXT, [K_INT] = MSG_NOT_INT,	    [K_BOOL] = MSG_NOT_BOOL,
+		[K_TIME] = MSG_NOT_TEXT, [K_JSON] = MSG_NOT_OBJECT, [K_OBJECT] = MSG_NOT_OBJECT,
+		[K_LIST] = MSG_NOT_LIST,
+	};
+
+	return WRONG[f->kind];
+}
+
 static enum msg
 check_text(const struct field *f, const char *text)
 {
@@ -95,7 +107,7 @@ field_set_text(struct arena *a, const struct field *f, void *base, const char *t
 	const char *kept = NULL;
 
 	if (f->kind != K_TEXT)
-		return f->kind == K_INT ? MSG_NOT_INT : MSG_NOT_BOOL;
+		return field_wrong_kind(f);
 	if (f->rule != NULL && (m = f->rule(a, text, &kept)) != MSG_OK)
 		return m;
 	if (kept == NULL)
@@ -112,7 +124,7 @@ field_set_int(const struct field *f, void *base, int64_t n)
 	bool bounded = f->min != 0 || f->max != 0;
 
 	if (f->kind != K_INT)
-		return f->kind == K_TEXT ? MSG_NOT_TEXT : MSG_NOT_BOOL;
+		return field_wrong_kind(f);
 	if (n == NO_INT || (bounded && (n < f->min || n > f->max)))
 		return f->out_of_range != MSG_OK ? f->out_of_range : MSG_RANGE;
 	store_int(f, base, n);
@@ -123,8 +135,30 @@ enum msg
 field_set_bool(const struct field *f, void *base, bool yes)
 {
 	if (f->kind != K_BOOL)
-		return f->kind == K_INT ? MSG_NOT_INT : MSG_NOT_TEXT;
+		return field_wrong_kind(f);
 	store_bool(f, base, yes);
+	return MSG_OK;
+}
+
+enum msg
+field_set_object(const struct field *f, void *base, const char *text)
+{
+	if (f->kind != K_OBJECT)
+		return field_wrong_kind(f);
+	if (f->max != 0 && (int64_t)strlen(text) > f->max)
+		return MSG_TOO_BIG;
+	store_text(f, base, text);
+	return MSG_OK;
+}
+
+enum msg
+field_set_list(const struct field *f, void *base, const char *text, int64_t n)
+{
+	if (f->kind != K_LIST)
+		return field_wrong_kind(f);
+	if (n < f->min || (f->max != 0 && n > f->max))
+		return MSG_ITEMS;
+	store_text(f, base, text);
 	return MSG_OK;
 }
 
@@ -196,6 +230,8 @@ field_load(struct arena *a, const struct field *f, void *base, const char *text)
 		break;
 	case K_TEXT:
 	case K_JSON:
+	case K_OBJECT:
+	case K_LIST:
 		store_text(f, base, text == NULL ? NULL : arena_text(a, text));
 		break;
 	}
@@ -233,6 +269,8 @@ field_print(struct buf *b, const struct field *f, const void *base)
 		buf_json(b, field_text(f, base));
 		break;
 	case K_JSON:
+	case K_OBJECT:
+	case K_LIST:
 		buf_text(b, field_text(f, base) == NULL ? "null" : field_text(f, base));
 		break;
 	}

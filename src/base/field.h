@@ -16,11 +16,13 @@
 #include "msg.h"
 
 enum kind {
-	K_TEXT, /* const char *, UTF-8, NULL is null */
-	K_INT,	/* int64_t, NO_INT is null */
-	K_BOOL, /* bool */
-	K_TIME, /* const char *, RFC 3339 */
-	K_JSON, /* const char *, JSON already printed */
+	K_TEXT,	  /* const char *, UTF-8, NULL is null */
+	K_INT,	  /* int64_t, NO_INT is null */
+	K_BOOL,	  /* bool */
+	K_TIME,	  /* const char *, RFC 3339 */
+	K_JSON,	  /* const char *, JSON already printed; goes out only */
+	K_OBJECT, /* const char *, any JSON object, printed; max: bytes */
+	K_LIST,	  /* const char *, an array of texts, printed; min, max: items; rule: of each */
 };
 
 #define NO_INT INT64_MIN
@@ -50,6 +52,8 @@ struct field {
 /* clang-format off */
 #define F_KIND(T, m) _Generic(((T *)0)->m, const char *: K_TEXT, int64_t: K_INT, bool: K_BOOL)
 #define F(T, m) .name = #m, .off = offsetof(T, m), .kind = F_KIND(T, m)
+/* The same where the member is a text of another kind. */
+#define F_AS(T, m, k) .name = #m, .off = offsetof(T, m), .kind = (k)
 
 struct shape {
 	size_t size;
@@ -87,6 +91,14 @@ enum msg field_set_text(struct arena *a, const struct field *f, void *base, cons
 enum msg field_set_int(const struct field *f, void *base, int64_t n);
 enum msg field_set_bool(const struct field *f, void *base, bool yes);
 enum msg field_set_null(const struct field *f, void *base);
+
+/* The same for a K_OBJECT, printed as `text`, and a K_LIST of `n` items, which have been through
+ * its rule; both kept by reference. */
+enum msg field_set_object(const struct field *f, void *base, const char *text);
+enum msg field_set_list(const struct field *f, void *base, const char *text, int64_t n);
+
+/* What is wrong with a value that is not of the row's kind at all. */
+enum msg field_wrong_kind(const struct field *f);
 
 /* The same from text of whatever kind the row is: settings and query strings. */
 enum msg field_parse(struct arena *a, const struct field *f, void *base, const char *text);

@@ -22,6 +22,12 @@
 	  "변경할 항목이 하나 이상 필요합니다")                                           \
 	X(NOT_OBJECT,     "dict_type",          "Must be a JSON object",                  \
 	  "JSON 객체여야 합니다")                                                         \
+	X(NOT_LIST,       "list_type",          "Must be a JSON array of strings",        \
+	  "문자열의 JSON 배열이어야 합니다")                                              \
+	X(TOO_BIG,        "too_big",            "Must have at most {max} bytes as JSON",  \
+	  "JSON 으로 {max}바이트 이하여야 합니다")                                        \
+	X(ITEMS,          "items",              "Must have {min} to {max} items",         \
+	  "항목이 {min}-{max}개여야 합니다")                                              \
 	X(NOT_TEXT,       "string_type",        "Must be a string",                       \
 	  "문자열이어야 합니다")                                                          \
 	X(NOT_INT,        "int_type",           "Must be a whole number",                 \
@@ -48,6 +54,12 @@
 	  "올바른 이메일 주소여야 합니다")                                                \
 	X(PHONE,          "phone",              "May contain digits, spaces, + - ( ) only", \
 	  "숫자, 공백, + - ( ) 만 사용할 수 있습니다")                                    \
+	X(EVENT_TYPE,     "event_type",         "Must begin with a letter; letters, digits, _ . - may follow", \
+	  "영문자로 시작하고 영문자, 숫자, _ . - 만 사용할 수 있습니다")                  \
+	X(RESERVED,       "reserved",           "This name is the service's own",         \
+	  "서비스 전용 이름입니다")                                                       \
+	X(POSITION,       "position",           "Must be a position that an answer bore", \
+	  "응답에서 받은 위치 값이어야 합니다")                                           \
 	X(PASSWORD_SHORT, "string_too_short",   "The password must have at least {min} characters", \
 	  "비밀번호는 {min}자 이상이어야 합니다")                                         \
 	X(PASSWORD_COMMON, "password_common",   "This password is too common",            \

@@ -9,10 +9,18 @@
 #include "event.h"
 #include "outbox.h"
 #include "session.h"
+#include "stats.h"
+#include "stream.h"
 #include "user.h"
 
 const struct db_set *const ALL_STATEMENTS[] = {
-	&USER_STATEMENTS, &SESSION_STATEMENTS, &AUTH_STATEMENTS, &EVENT_STATEMENTS, NULL,
+	&USER_STATEMENTS,
+	&SESSION_STATEMENTS,
+	&AUTH_STATEMENTS,
+	&EVENT_STATEMENTS,
+	&STREAM_STATEMENTS,
+	&STATS_STATEMENTS,
+	NULL,
 };
 
 const struct db_set *const DAEMON_STATEMENTS[] = {

@@ -16,10 +16,14 @@
 
 /* The event `type` of user `uid` at `version` with `data` for each row of `from`, and its
  * way to Kafka. Version NULL for what changes no user. */
-#define SQL_EVENT(type, uid, version, data, from)                                         \
+#define SQL_EVENT(type, uid, version, data, from) \
+	SQL_EVENT_OF("'" type "'", uid, version, data, from)
+
+/* The same where the type is an expression. */
+#define SQL_EVENT_OF(type, uid, version, data, from)                                      \
 	"e AS (INSERT INTO events (event_id, event_type, user_id, version, data,"         \
 	"  request_id, attempt_id, traceparent)"                                          \
-	" SELECT $1::uuid, '" type "', " uid ", " version ", " data ", $2, $3, $4 FROM " from \
+	" SELECT $1::uuid, " type ", " uid ", " version ", " data ", $2, $3, $4 FROM " from \
 	" RETURNING *),"                                                                  \
 	"o AS (INSERT INTO outbox (id, aggregateid, type, payload, request_id, traceparent)" \
 	" SELECT event_id, COALESCE(user_id::text, event_id::text), event_type,"          \

@@ -8,6 +8,21 @@
 
 enum { EMAIL_MOST = 255, LOCAL_MOST = 64, LABEL_MOST = 63 };
 
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGITS "0123456789"
+
+static bool
+ascii_letter(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool
+ascii_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
 enum msg
 rule_line(struct arena *a, const char *text, const char **out_r)
 {
@@ -22,16 +37,32 @@ rule_phone(struct arena *a, const char *text, const char **out_r)
 	return strspn(*out_r, "0123456789 +-()") == strlen(*out_r) ? MSG_OK : MSG_PHONE;
 }
 
-static bool
-ascii_letter(char c)
+enum msg
+rule_event_type(struct arena *a, const char *text, const char **out_r)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+	static const char *const RESERVED[] = { "user_", "profile_" };
+
+	*out_r = arena_text(a, text);
+	if (!ascii_letter(*text) || strspn(text, LETTERS DIGITS "_.-") != strlen(text))
+		return MSG_EVENT_TYPE;
+	for (size_t i = 0; i < NELEM(RESERVED); i++) {
+		if (strncasecmp(text, RESERVED[i], strlen(RESERVED[i])) == 0)
+			return MSG_RESERVED;
+	}
+	return MSG_OK;
 }
 
-static bool
-ascii_digit(char c)
+enum msg
+rule_position(struct arena *a, const char *text, const char **out_r)
 {
-	return c >= '0' && c <= '9';
+	size_t len = strspn(text, DIGITS);
+	int64_t n;
+
+	*out_r = arena_text(a, text);
+	return text[len] == '.' && text_to_int(arena_textn(a, text, len), &n) &&
+			       text[len + 1] != '-' && text_to_int(text + len + 1, &n)
+		       ? MSG_OK
+		       : MSG_POSITION;
 }
 
 /* Beyond ASCII everything that is no control character may stand in an address (RFC 6531). */

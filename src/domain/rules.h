@@ -18,6 +18,13 @@ enum msg rule_line(struct arena *a, const char *text, const char **out_r);
  * domain outside ASCII is taken as it is written and only its ASCII letters are folded. */
 enum msg rule_email(struct arena *a, const char *text, const char **out_r);
 
+/* A type that a caller may give to an event of its own: begins with a letter, then letters,
+ * digits, _ . -; what begins as our own types do (user_, profile_) is reserved. */
+enum msg rule_event_type(struct arena *a, const char *text, const char **out_r);
+
+/* A place in the event store, as an answer of ours bore it: two numbers and a point between. */
+enum msg rule_position(struct arena *a, const char *text, const char **out_r);
+
 /* Digits, blanks and + - ( ). */
 enum msg rule_phone(struct arena *a, const char *text, const char **out_r);
 

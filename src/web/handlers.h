@@ -21,6 +21,12 @@ enum err delete_user_again(struct req *rq); /* the session is over: by this requ
 /* h_auth.c */
 enum err post_login(struct req *rq);
 
+/* h_event.c */
+enum err post_event(struct req *rq);
+enum err get_events(struct req *rq);
+enum err get_user_events(struct req *rq);
+enum err get_stats(struct req *rq);
+
 /* h_ops.c */
 enum err get_healthz(struct req *rq);
 enum err get_readyz(struct req *rq);

@@ -98,3 +98,56 @@ query_read(struct arena *a, const struct shape *s, const char *text, void *out,
 	}
 	return faults_r->n == 0 ? OK : E_INVALID;
 }
+
+/* Unreserved characters stand for themselves (RFC 3986, 2.3). */
+static void
+put_encoded(struct buf *b, const char *text)
+{
+	static const char PLAIN[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+
+	for (; *text != '\0'; text++) {
+		if (strchr(PLAIN, *text) != NULL)
+			buf_char(b, *text);
+		else
+			buf_printf(b, "%%%02X", (unsigned char)*text);
+	}
+}
+
+static void
+put_parameter(struct buf *b, bool *first, const char *name, const char *value)
+{
+	buf_char(b, *first ? '?' : '&');
+	*first = false;
+	buf_text(b, name);
+	buf_char(b, '=');
+	put_encoded(b, value);
+}
+
+/* A number or text as it would be written; NULL where it is null. */
+static const char *
+value_text(struct arena *a, const struct field *f, const void *in)
+{
+	if (f->kind == K_TEXT)
+		return field_text(f, in);
+	if (f->kind != K_INT || field_int(f, in) == NO_INT)
+		return NULL;
+	return arena_printf(a, "%lld", (long long)field_int(f, in));
+}
+
+void
+query_print(struct buf *b, const struct shape *s, const void *in, const char *name,
+	    const char *value)
+{
+	bool first = true;
+
+	for (const struct field *f = s->field; f->name != NULL; f++) {
+		const char *text = value_text(b->arena, f, in);
+
+		if (text == NULL || text_among(f->name, "skip cursor after count"))
+			continue;
+		if (f->def == NULL || strcmp(text, f->def) != 0)
+			put_parameter(b, &first, f->name, text);
+	}
+	put_parameter(b, &first, name, value);
+}

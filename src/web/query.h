@@ -15,4 +15,9 @@
 enum err query_read(struct arena *a, const struct shape *s, const char *text, void *out,
 		    struct faults *faults_r) MUST_CHECK;
 
+/* "?limit=10&cursor=x": the parameters of `in` that differ from their defaults, then name and
+ * value. Left out are those that say where a page begins, and what was to be counted. */
+void query_print(struct buf *b, const struct shape *s, const void *in, const char *name,
+		 const char *value);
+
 #endif

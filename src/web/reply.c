@@ -15,6 +15,7 @@
 #include "limit.h"
 
 #include "etag.h"
+#include "query.h"
 #include "route.h"
 #include "settings.h"
 
@@ -151,7 +152,7 @@ put_cors(struct buf *b, const char *origin)
 	else
 		return;
 	buf_lit(b, "Access-Control-Expose-Headers: Link, Location, ETag, Retry-After, RateLimit,"
-		   " RateLimit-Policy, X-Request-Id\r\n");
+		   " RateLimit-Policy, X-Request-Id, X-Total-Count\r\n");
 }
 
 /* draft-ietf-httpapi-ratelimit-headers: what was allowed, and what is left of it. */
@@ -242,6 +243,31 @@ reply_json(struct req *rq, int status, const char *text, size_t len)
 
 	buf_lit(&b, "Cache-Control: no-store\r\n");
 	return send_off(rq, &b, text, len);
+}
+
+static void
+put_link(struct buf *b, struct req *rq, const char *rel, const struct list_link *to)
+{
+	if (to->value == NULL)
+		return;
+	buf_lit(b, "Link: <");
+	buf_text(b, rq->head.path);
+	query_print(b, rq->route->query, rq->query, to->name, to->value);
+	buf_printf(b, ">; rel=\"%s\"\r\n", rel);
+}
+
+enum err
+reply_list(struct req *rq, const struct buf *body, const struct list_links *links)
+{
+	struct buf b = head(rq, 200, JSON_TYPE);
+
+	buf_lit(&b, "Cache-Control: no-store\r\n");
+	put_link(&b, rq, "next", &links->next);
+	put_link(&b, rq, "prev", &links->prev);
+	put_link(&b, rq, "first", &links->first);
+	if (links->total != NO_INT)
+		buf_printf(&b, "X-Total-Count: %lld\r\n", (long long)links->total);
+	return send_off(rq, &b, body->text, body->len);
 }
 
 enum err

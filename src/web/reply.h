@@ -20,6 +20,19 @@ enum err reply_doc(struct req *rq, int status, const struct shape *s, const void
 /* JSON text that is ready. */
 enum err reply_json(struct req *rq, int status, const char *text, size_t len);
 
+/* A list: the page's neighbours, each by one parameter of its query and a value; and how many
+ * there are in all. */
+struct list_links {
+	struct list_link {
+		const char *name, *value; /* value NULL: no such link */
+	} next, prev, first;
+	int64_t total; /* NO_INT: not counted */
+};
+
+/* A JSON array that is ready, with Link (RFC 8288) and X-Total-Count. A link's other parameters
+ * are those of the request, but for what says where a page begins. */
+enum err reply_list(struct req *rq, const struct buf *body, const struct list_links *links);
+
 /* A user's page with ETag and X-Cache, or 304 where If-None-Match has it already. */
 enum err reply_page(struct req *rq, const struct page *p);
 

@@ -6,6 +6,8 @@
 #include "text.h"
 
 #include "auth.h"
+#include "stats.h"
+#include "stream.h"
 
 #include "handlers.h"
 
@@ -30,6 +32,14 @@ const struct route ROUTES[] = {
 	  "sign up" },
 	{ "POST",   API "/auth/login", post_login,   ANYONE,   COUNT_LOGIN, &SIGN_IN,  IN_CREATE,       NULL,
 	  "log in" },
+	{ "GET",    API "/users/{id}/events", get_user_events, SELF, ASK_NOTHING, NULL, 0, &USER_STREAM_QUERY,
+	  "what happened to one user" },
+	{ "GET",    API "/events",     get_events,   AN_ADMIN, ASK_NOTHING, NULL,      0,               &STREAM_QUERY,
+	  "the event store, in order" },
+	{ "POST",   API "/events",     post_event,   A_USER,   ASK_NOTHING, &POSTED,   IN_CREATE,       NULL,
+	  "an event of the caller's own" },
+	{ "GET",    API "/stats",      get_stats,    AN_ADMIN, ASK_NOTHING, NULL,      0,               &STATS_QUERY,
+	  "what was counted, day by day" },
 	{ "GET",    "/healthz",        get_healthz,  ANYONE,   ASK_NOTHING, NULL,      0,               NULL,
 	  "is this worker alive" },
 	{ "GET",    "/readyz",         get_readyz,   ANYONE,   ASK_NOTHING, NULL,      0,               NULL,
@@ -69,21 +79,33 @@ path_fits(const char *pattern, const char *path, const char **id_r, size_t *id_l
 		pattern += before;
 	if (brace != NULL && *id_len_r == 0)
 		return false;
-	return strcmp(rest, pattern) == 0 ||
-	       (rest[0] == '/' && rest[1] == '\0' && *pattern == '\0');
+	before = strlen(pattern);
+	return strncmp(rest, pattern, before) == 0 &&
+	       (rest[before] == '\0' || strcmp(rest + before, "/") == 0);
 }
 
-/* A word of its own ("me") goes before a number. */
+/* Is what stands in the place of {id} a word that has a row of its own there ("me")? */
 static bool
-is_word(const char *id, size_t len)
+is_word(const struct route *r, const char *id, size_t len)
 {
-	return len == 2 && memcmp(id, "me", 2) == 0;
+	size_t before = (size_t)(strstr(r->path, "{id}") - r->path);
+
+	for (int i = 0; i < ROUTE_COUNT; i++) {
+		const char *path = ROUTES[i].path;
+
+		if (strchr(path, '{') == NULL && strncmp(path, r->path, before) == 0 &&
+		    strncmp(path + before, id, len) == 0 && path[before + len] == '\0')
+			return true;
+	}
+	return false;
 }
 
+/* Words go before numbers, whatever the order of the rows. */
 static bool
 row_fits(const struct route *r, const char *path, const char **id_r, size_t *len_r)
 {
-	return path_fits(r->path, path, id_r, len_r) && !(*id_r != NULL && is_word(*id_r, *len_r));
+	return path_fits(r->path, path, id_r, len_r) &&
+	       !(*id_r != NULL && is_word(r, *id_r, *len_r));
 }
 
 const char *

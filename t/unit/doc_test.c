@@ -278,6 +278,64 @@ test_printing(struct arena *a)
 	json_decref(doc);
 }
 
+struct bag {
+	const char *data, *links;
+};
+
+static const struct shape BAG =
+	SHAPE(struct bag,
+	{ F_AS(struct bag, data, K_OBJECT), .use = 1, .max = 200 },
+	{ F_AS(struct bag, links, K_LIST), .use = 1, .min = 0, .max = 3, .rule = rule_line });
+
+static const struct {
+	const char *what, *text, *printed, *faults; /* printed NULL: refused */
+} BAGS[] = {
+	{ "an empty object", "{\"data\": { } }", "{\"data\":{},\"links\":null}", "" },
+	{ "every kind of value",
+	  "{\"data\":{\"a\":[1,-2,0.1,1.0,1e300,true,false,null,\"홍\\n\"],\"\":{\"b\":[]}}}",
+	  "{\"data\":{\"a\":[1,-2,0.1,1.0,1e+300,true,false,null,\"홍\\n\"],\"\":{\"b\":[]}},\"links\":null}",
+	  "" },
+	{ "the greatest and the least number",
+	  "{\"data\":{\"a\":[9223372036854775807,-9223372036854775808]}}",
+	  "{\"data\":{\"a\":[9223372036854775807,-9223372036854775808]},\"links\":null}", "" },
+	{ "seventeen digits where they are needed", "{\"data\":{\"a\":0.30000000000000004}}",
+	  "{\"data\":{\"a\":0.30000000000000004},\"links\":null}", "" },
+	{ "a list, each as its rule leaves it", "{\"links\":[\" a \",\"b\"]}",
+	  "{\"data\":null,\"links\":[\"a\",\"b\"]}", "" },
+	{ "an empty list", "{\"links\":[]}", "{\"data\":null,\"links\":[]}", "" },
+	{ "an array for an object", "{\"data\":[]}", NULL, "data:dict_type " },
+	{ "a text for an object", "{\"data\":\"{}\"}", NULL, "data:dict_type " },
+	{ "a real for an object", "{\"data\":1.5}", NULL, "data:dict_type " },
+	{ "an object for a list", "{\"links\":{}}", NULL, "links:list_type " },
+	{ "a text for a list", "{\"links\":\"a\"}", NULL, "links:list_type " },
+	{ "a number in a list", "{\"links\":[\"a\",1]}", NULL, "links:list_type " },
+	{ "an item that its rule refuses", "{\"links\":[\"a\\u0007\"]}", NULL,
+	  "links:control_characters " },
+	{ "one item too many", "{\"links\":[\"a\",\"b\",\"c\",\"d\"]}", NULL, "links:items " },
+	{ "an object too large",
+	  "{\"data\":{\"a\":\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+	  "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}}",
+	  NULL, "data:too_big " },
+};
+
+static void
+test_bags(struct arena *a)
+{
+	for (size_t i = 0; i < NELEM(BAGS); i++) {
+		struct faults fs = { 0 };
+		struct bag bag;
+		struct buf b = buf_new(a, 16);
+		enum err e = doc_read(a, &BAG, 1, BAGS[i].text, strlen(BAGS[i].text), &bag, &fs);
+
+		ok(e == (BAGS[i].printed == NULL ? E_INVALID : OK), "%s: %s", BAGS[i].what,
+		   BAGS[i].printed == NULL ? "refused" : "read");
+		is_text(faults_text(a, &fs), BAGS[i].faults, "with these faults");
+		doc_print(&b, &BAG, 1, &bag);
+		if (e == OK)
+			is_text(b.text, BAGS[i].printed, "and printed as it was");
+	}
+}
+
 static void
 test_sign_in(struct arena *a)
 {
@@ -306,6 +364,7 @@ main(void)
 	test_many_faults(a);
 	test_values(a);
 	test_printing(a);
+	test_bags(a);
 	test_sign_in(a);
 	arena_free(&a);
 	return tap_end();

@@ -109,6 +109,29 @@ check(struct arena *a, const char *what, const char *read, const char *faults, e
 		is_text(got, read, "with these values");
 }
 
+/* What a link to another page repeats of the request. */
+static void
+test_printing(struct arena *a)
+{
+	static const struct {
+		const char *text, *printed;
+	} LINKS[] = {
+		{ "", "?cursor=x%2F1%20%ED%99%8D" },
+		{ "limit=100&skip=5", "?cursor=x%2F1%20%ED%99%8D" },
+		{ "limit=7&status=active", "?limit=7&status=active&cursor=x%2F1%20%ED%99%8D" },
+	};
+
+	for (size_t i = 0; i < NELEM(LINKS); i++) {
+		struct faults fs = { 0 };
+		struct user_list l;
+		struct buf b = buf_new(a, 16);
+
+		is_int(query_read(a, &USER_LIST, LINKS[i].text, &l, &fs), OK, LINKS[i].text);
+		query_print(&b, &USER_LIST, &l, "cursor", "x/1 홍");
+		is_text(b.text, LINKS[i].printed, "the same, on another page");
+	}
+}
+
 int
 main(void)
 {
@@ -137,6 +160,7 @@ main(void)
 				   l.status ? l.status : "-"),
 		      &fs);
 	}
+	test_printing(a);
 	is_int(query_read(a, NULL, "", NULL, &none), OK,
 	       "where no parameter is allowed, none is fine");
 	is_int(query_read(a, NULL, "a=1&b", NULL, &none), E_INVALID, "and any is refused");

@@ -157,6 +157,39 @@ static const struct {
 	{ "a paragraph separator", "a\xe2\x80\xa9z", NULL },
 };
 
+static const struct {
+	const char *text;
+	enum msg m;
+} EVENT_TYPES[] = {
+	{ "cart.filled", MSG_OK },
+	{ "A1_b-c", MSG_OK },
+	{ "users", MSG_OK },
+	{ "user", MSG_OK },
+	{ "", MSG_EVENT_TYPE },
+	{ "1a", MSG_EVENT_TYPE },
+	{ "_a", MSG_EVENT_TYPE },
+	{ "a b", MSG_EVENT_TYPE },
+	{ "홍", MSG_EVENT_TYPE },
+	{ "a\n", MSG_EVENT_TYPE },
+	{ "user_created", MSG_RESERVED },
+	{ "User_x", MSG_RESERVED },
+	{ "profile_created", MSG_RESERVED },
+}, POSITIONS[] = {
+	{ "0.0", MSG_OK },
+	{ "740.12", MSG_OK },
+	{ "9223372036854775807.9223372036854775807", MSG_OK },
+	{ "", MSG_POSITION },
+	{ ".", MSG_POSITION },
+	{ "1", MSG_POSITION },
+	{ "1.", MSG_POSITION },
+	{ ".1", MSG_POSITION },
+	{ "-1.1", MSG_POSITION },
+	{ "1.-1", MSG_POSITION },
+	{ "1.1.1", MSG_POSITION },
+	{ "01.1", MSG_POSITION },
+	{ "9223372036854775808.1", MSG_POSITION },
+};
+
 static void
 check(struct arena *a, enum msg (*rule)(struct arena *, const char *, const char **),
       const char *what, const char *text, const char *kept, enum msg refusal)
@@ -196,6 +229,12 @@ main(void)
 		check(a, rule_phone, PHONES[i].text, PHONES[i].text, PHONES[i].kept, MSG_PHONE);
 	for (size_t i = 0; i < NELEM(LINES); i++)
 		check(a, rule_line, LINES[i].what, LINES[i].text, LINES[i].kept, MSG_CONTROL);
+	for (size_t i = 0; i < NELEM(EVENT_TYPES); i++)
+		is_int(rule_event_type(a, EVENT_TYPES[i].text, &(const char *){ NULL }),
+		       EVENT_TYPES[i].m, EVENT_TYPES[i].text);
+	for (size_t i = 0; i < NELEM(POSITIONS); i++)
+		is_int(rule_position(a, POSITIONS[i].text, &(const char *){ NULL }), POSITIONS[i].m,
+		       POSITIONS[i].text);
 	arena_free(&a);
 	return tap_end();
 }

@@ -1,0 +1,58 @@
+/*
+ * stream: the event store as a reader sees it, and what callers put into it.
+ *
+ * Its order is total and stable: first the transaction, then the place within it. A reader
+ * sees only what nothing earlier can follow any more, so a row that commits late is never
+ * passed by; one long transaction therefore holds back all that came after it began.
+ * A position is a text of ours, "transaction.place", good for `after` and nothing else.
+ */
+#ifndef STREAM_H
+#define STREAM_H
+
+#include "ctx.h"
+
+struct db_set;
+extern const struct db_set STREAM_STATEMENTS;
+
+enum { DATA_MOST = 16 * 1024 }; /* bytes of a caller's own JSON object */
+
+/* An event of a caller's own. */
+struct posted {
+	const char *event_type, *data;
+	int64_t user_id; /* NO_INT: the caller */
+};
+
+extern const struct shape POSTED;
+
+struct receipt {
+	const char *event_id;
+};
+
+extern const struct shape RECEIPT;
+
+/* Store it, on its way to Kafka; it bears no version. E_FORBIDDEN for another's user_id by
+ * somebody who is no admin, E_NOT_FOUND where there is no such user. */
+enum err stream_post(struct ctx *c, const struct posted *in, struct receipt *out_r) MUST_CHECK;
+
+/* What to read. */
+struct stream_query {
+	const char *after; /* a position; NULL: from the beginning */
+	int64_t limit;
+	const char *event_type; /* only this one; NULL: all */
+};
+
+extern const struct shape STREAM_QUERY, USER_STREAM_QUERY;
+
+struct stream_page {
+	struct buf body;  /* a JSON array */
+	const char *last; /* the position of its last event, where there may be more; else NULL */
+};
+
+/* All events, or with `user_id` those of one user, gone or not. E_NOT_FOUND where there never
+ * was such a user. */
+enum err stream_read(struct ctx *c, const struct stream_query *q,
+		     struct stream_page *out_r) MUST_CHECK;
+enum err stream_of_user(struct ctx *c, int64_t user_id, const struct stream_query *q,
+			struct stream_page *out_r) MUST_CHECK;
+
+#endif

@@ -21,6 +21,7 @@
 #include "migrate.h"
 
 #include "ctx.h"
+#include "lockout.h"
 #include "passwd.h"
 #include "settings.h"
 #include "stats.h"
@@ -246,6 +247,42 @@ run_admin_create(struct tool *t)
 }
 
 /*
+ * user unlock
+ */
+
+/* An address, or a user's number. */
+static enum err
+user_named(struct tool *t, const char *who, int64_t *id_r)
+{
+	struct user u;
+	enum err e;
+
+	if (text_to_int(who, id_r))
+		return *id_r >= 1 ? OK : E_NOT_FOUND;
+	e = user_by_email(&t->c, who, &u);
+	*id_r = e == OK ? u.id : 0;
+	return e;
+}
+
+static int
+run_user_unlock(struct tool *t)
+{
+	int64_t id;
+	bool was;
+	enum err e;
+
+	if (t->argc != 1)
+		return fail("user unlock", "wants one address or number"), WRONG_CALL;
+	open_stores(t);
+	if ((e = user_named(t, t->argv[0], &id)) == OK)
+		e = lockout_release(&t->c, id, &was);
+	if (e != OK)
+		return fail(err_row(e)->en, db_complaint(t->c.db));
+	printf("user %lld %s\n", (long long)id, was ? "is unlocked" : "was not locked");
+	return DONE;
+}
+
+/*
  * The rest
  */
 
@@ -335,6 +372,9 @@ static const struct command COMMANDS[] = {
 	{ "admin create", "--email E [--name N] --password-stdin",
 	  "make an admin, or make an existing user one",
 	  "--email= --name= --password-stdin", 0, NEED_DATABASE, run_admin_create },
+	{ "user unlock", "EMAIL|ID",
+	  "end the lock that too many wrong passwords have put on an account",
+	  "", 1, NEED_DATABASE, run_user_unlock },
 	{ "config", "[--markdown]",
 	  "all settings and where each comes from; or their manual",
 	  "--markdown", 0, 0, run_config },

@@ -33,6 +33,7 @@
 	X(SIGNUPS,        "usher_signups_total",           "users created")                 \
 	X(LOGINS,         "usher_logins_total",            "logins that succeeded")         \
 	X(LOGINS_FAILED,  "usher_logins_failed_total",     "logins refused")                \
+	X(LOCKED,         "usher_accounts_locked_total",   "accounts locked for too many wrong passwords") \
 	X(LIMITED,        "usher_limited_total",           "requests refused for coming too often")
 
 #define X(name, ...) METRIC_##name,

@@ -10,6 +10,7 @@
 
 #include "event.h"
 #include "limit.h"
+#include "lockout.h"
 #include "passwd.h"
 #include "session.h"
 #include "settings.h"
@@ -34,13 +35,16 @@ enum { LOGIN, LOGIN_FAILED };
 
 /* LOGIN: $5 user, $6 the hash that was checked, $7 a better hash or NULL, $8 hash of the refresh
  * token, $9 days, $10 address, $11 program. No row where the user, its hash or its status has
- * changed since it was read. LOGIN_FAILED: $5 user or NULL, $6 reason. */
+ * changed, or somebody's guesses have locked it, since it was read. LOGIN_FAILED: $5 user or
+ * NULL, $6 reason; the answer is whether this wrong password has locked the account. */
 /* clang-format off */
 static const struct db_stmt SQL[] = {
 	[LOGIN] = { "auth_login",
 		"WITH u AS (UPDATE users SET login_count = login_count + 1,"
 		"  password_hash = COALESCE($7, password_hash)"
-		"  WHERE id = $5::bigint AND password_hash = $6 AND status = 'active' RETURNING *), "
+		"  WHERE id = $5::bigint AND password_hash = $6 AND status = 'active'"
+		"  AND NOT " SQL_IS_LOCKED("users.id") " RETURNING *), "
+		SQL_FORGET_FAILURES("u")
 		"s AS (INSERT INTO sessions (user_id, refresh_hash, expires_at, ip, user_agent)"
 		"  SELECT u.id, decode($8, 'hex'), now() + make_interval(days => $9::int), $10, $11"
 		"  FROM u RETURNING id), "
@@ -49,9 +53,10 @@ static const struct db_stmt SQL[] = {
 			  "jsonb_build_object('login_count', u.login_count, 'session_id', s.id)", "u, s")
 		"SELECT s.id, " USER_COLUMNS " FROM u, s", 11, true },
 	[LOGIN_FAILED] = { "auth_login_failed",
-		"WITH " SQL_EVENT("user_login_failed", "$5::bigint", "NULL::bigint",
-				  "jsonb_build_object('reason', $6::text)", "(VALUES (1)) one")
-		"SELECT 1", 6, true },
+		"WITH " SQL_COUNT_FAILURE("$5::bigint", "$5 IS NOT NULL AND $6 = 'password'")
+		SQL_EVENT("user_login_failed", "$5::bigint", "NULL::bigint",
+			  "jsonb_build_object('reason', $6::text)", "(VALUES (1)) one")
+		"SELECT COALESCE((SELECT locks FROM f), false)", 6, true },
 };
 /* clang-format on */
 const struct db_set AUTH_STATEMENTS = { SQL, NELEM(SQL) };
@@ -72,6 +77,34 @@ make_refresh(struct ctx *c, const char **token_r, const char **hash_r)
 	*hash_r = hash;
 }
 
+struct failed {
+	bool locks;
+};
+
+static const struct shape FAILED = SHAPE(struct failed, { F(struct failed, locks), .use = 1 });
+
+/* Whatever the reason, it is one statement: who is refused can't tell by the time either. */
+static enum err
+deny(struct ctx *c, int64_t user_id, const char *reason)
+{
+	const char *id = user_id == 0 ? NULL : db_int(c->arena, user_id);
+	struct failed f;
+	enum err e = db_one(c->db, c->arena, &SQL[LOGIN_FAILED], ARGS(EVENT_ARGS(c), id, reason),
+			    &FAILED, 1, &f);
+
+	if (e == E_CONFLICT && user_id != 0)
+		return deny(c, 0, "unknown"); /* deleted while we were hashing */
+	if (e != OK)
+		return e;
+	metric_add(METRIC_LOGINS_FAILED, 1);
+	log_info(EV("login.refused"), KI("user", user_id), KS("reason", reason));
+	if (f.locks) {
+		metric_add(METRIC_LOCKED, 1);
+		log_warn(EV("account.locked"), KI("user", user_id), KI("failures", LOCK_AFTER));
+	}
+	return E_DENIED;
+}
+
 static enum err
 open_session(struct ctx *c, const struct user *u, const char *new_hash, struct grant *out_r)
 {
@@ -87,7 +120,7 @@ open_session(struct ctx *c, const struct user *u, const char *new_hash, struct g
 			c->agent),
 		   &SESSION_ROW, 1, &s);
 	if (e == E_NOT_FOUND || e == E_CONFLICT)
-		return E_DENIED; /* changed, or gone, while we were hashing */
+		return deny(c, u->id, "changed"); /* or gone, or locked, while we were hashing */
 	if (e != OK)
 		return e;
 	metric_add(METRIC_LOGINS, 1);
@@ -98,24 +131,24 @@ open_session(struct ctx *c, const struct user *u, const char *new_hash, struct g
 	return token_issue(c, u->id, s.id, &out_r->access_token);
 }
 
-static enum err
-deny(struct ctx *c, const struct user *u, const char *reason)
+/* Why not; NULL for who may come in. The right password tells nothing while it is locked. */
+static const char *
+objection(enum err found, const struct user *u, bool right)
 {
-	const char *id = u == NULL ? NULL : db_int(c->arena, u->id);
-	enum err e = db_do(c->db, &SQL[LOGIN_FAILED], ARGS(EVENT_ARGS(c), id, reason), NULL);
-
-	if (e != OK)
-		return e;
-	metric_add(METRIC_LOGINS_FAILED, 1);
-	log_info(EV("login.refused"), KI("user", u == NULL ? 0 : u->id), KS("reason", reason));
-	return E_DENIED;
+	if (found != OK)
+		return "unknown";
+	if (u->locked)
+		return "locked";
+	if (!right)
+		return "password";
+	return strcmp(u->status, "active") == 0 ? NULL : "inactive";
 }
 
 enum err
 auth_sign_in(struct ctx *c, const struct sign_in *in, struct grant *out_r)
 {
 	struct user u = { 0 };
-	const char *new_hash = NULL;
+	const char *new_hash = NULL, *why;
 	enum err found;
 	bool right;
 
@@ -126,12 +159,8 @@ auth_sign_in(struct ctx *c, const struct sign_in *in, struct grant *out_r)
 		return found;
 	/* A stranger costs one hash too, so the clock tells nobody who lives here. */
 	right = passwd_matches(in->password, found == OK ? u.password_hash : NULL);
-	if (found != OK)
-		return deny(c, NULL, "unknown");
-	if (!right)
-		return deny(c, &u, "password");
-	if (strcmp(u.status, "active") != 0)
-		return deny(c, &u, "inactive");
+	if ((why = objection(found, &u, right)) != NULL)
+		return deny(c, found == OK ? u.id : 0, why);
 	if (passwd_is_old(u.password_hash) &&
 	    (found = passwd_hash(c->arena, in->password, &new_hash)) != OK)
 		return found;

@@ -1,7 +1,8 @@
 /*
  * auth: signing in.
  *
- * A stranger and a wrong password get the same answer after the same time.
+ * A stranger, a wrong password, a locked and an inactive account get the same answer after
+ * the same work: one hash and two statements. The log and the event tell them apart.
  */
 #ifndef AUTH_H
 #define AUTH_H
@@ -24,7 +25,8 @@ struct grant {
 extern const struct shape SIGN_IN, GRANT;
 
 /* A new session and its tokens; the user's login_count and version go up, with an event.
- * E_LIMITED; E_DENIED for a wrong password, an unknown address and an inactive user alike. */
+ * E_LIMITED; E_DENIED for a wrong password, an unknown address, a
+ * locked and an inactive user alike. */
 enum err auth_sign_in(struct ctx *c, const struct sign_in *in, struct grant *out_r) MUST_CHECK;
 
 #endif

@@ -7,6 +7,7 @@
 #include "auth.h"
 #include "effect.h"
 #include "event.h"
+#include "lockout.h"
 #include "outbox.h"
 #include "session.h"
 #include "stats.h"
@@ -20,6 +21,7 @@ const struct db_set *const ALL_STATEMENTS[] = {
 	&EVENT_STATEMENTS,
 	&STREAM_STATEMENTS,
 	&STATS_STATEMENTS,
+	&LOCKOUT_STATEMENTS,
 	NULL,
 };
 

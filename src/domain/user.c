@@ -19,6 +19,7 @@
 #include "text.h"
 
 #include "event.h"
+#include "lockout.h"
 #include "passwd.h"
 #include "session.h"
 #include "settings.h"
@@ -37,7 +38,8 @@ const struct shape USER = SHAPE_GIVEN(struct user,
 	  .example = "correct horse battery" },
 	{ F(struct user, version), .use = IN_ROW },
 	{ F(struct user, changed), .use = IN_CHANGED_ROW },
-	{ F(struct user, password_hash), .use = IN_LOGIN_ROW, .secret = true });
+	{ F(struct user, password_hash), .use = IN_LOGIN_ROW, .secret = true },
+	{ F(struct user, locked), .use = IN_LOGIN_ROW });
 
 const struct shape USER_LIST = SHAPE(struct user_list,
 	{ F(struct user_list, skip), .use = 1, .min = 0, .max = INT64_C(1) << 40, .def = "0",
@@ -97,7 +99,7 @@ static const struct db_stmt SQL[] = {
 		"SELECT " USER_COLUMNS " FROM users u WHERE ($1::text IS NULL OR u.status = $1)"
 		" ORDER BY u.id OFFSET $2::bigint LIMIT $3::bigint", 3, false },
 	[BY_EMAIL] = { "user_by_email",
-		"SELECT " USER_COLUMNS ", u.password_hash FROM users u WHERE "
+		"SELECT " USER_COLUMNS ", u.password_hash, " SQL_IS_LOCKED("u.id") " FROM users u WHERE "
 		SQL_EMAIL_KEY("u.email") " = " SQL_EMAIL_KEY("$1"), 1, false },
 	[PROMOTE] = { "user_create_admin", SQL_INSERT("admin"), 6, true },
 };
@@ -358,6 +360,7 @@ struct change {
 	int64_t id, if_version;
 	const char *fields;
 	struct user *out;
+	bool lets_in; /* an admin says that the user is active: a lock is over too */
 	struct session_ids ended;
 };
 
@@ -383,9 +386,12 @@ static enum err
 change_rights_body(void *arg)
 {
 	struct change *ch = arg;
+	bool locked;
 	enum err e;
 
 	if ((e = lock(ch->c, ch->id)) != OK || (e = change_body(ch)) != OK)
+		return e;
+	if (ch->lets_in && (e = lockout_release(ch->c, ch->id, &locked)) != OK)
 		return e;
 	return session_of_user(ch->c, ch->id, strcmp(ch->out->status, "active") != 0, &ch->ended);
 }
@@ -424,7 +430,12 @@ user_change(struct ctx *c, int64_t id, const struct user *in, int64_t if_version
 	    struct page *page_r)
 {
 	struct user u;
-	struct change ch = { c, id, if_version, fields_json(c, in, IN_ROW), &u, { 0 } };
+	struct change ch = { .c = c,
+			     .id = id,
+			     .if_version = if_version,
+			     .fields = fields_json(c, in, IN_ROW),
+			     .out = &u,
+			     .lets_in = in->status != NULL && strcmp(in->status, "active") == 0 };
 	bool rights = bears(in, BY_ADMIN);
 	enum err e;
 
@@ -464,7 +475,7 @@ enum err
 user_delete(struct ctx *c, int64_t id, int64_t if_version)
 {
 	struct user u;
-	struct change ch = { c, id, if_version, NULL, &u, { 0 } };
+	struct change ch = { .c = c, .id = id, .if_version = if_version, .out = &u };
 	struct kv_put gone;
 	enum err e = db_within(c->db, delete_body, &ch);
 

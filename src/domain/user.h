@@ -78,6 +78,7 @@ struct user {
 	int64_t version;
 	bool changed;		   /* by the statement that answered this row */
 	const char *password_hash; /* at login only */
+	bool locked;		   /* as above: no password is right now, see lockout.h */
 };
 /* clang-format on */
 

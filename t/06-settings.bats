@@ -121,6 +121,28 @@ refused() {
 	expect 201
 }
 
+@test "the passwords that everybody tries are refused, in whatever case" {
+	local common
+	worker_up
+	for common in password1 12345678 QWERTYUIOP Iloveyou; do
+		ask POST /users/ "$(sign_up_as "$(fresh_address)" "$common")"
+		faulty body.password
+	done
+	[[ $BODY == *password_common* && $BODY != *loveyou* ]]
+	worker_down
+	worker_up PASSWORD_DENYLIST_FILE=/dev/null
+	ask POST /users/ "$(sign_up_as "$(fresh_address)" password1)"
+	expect 201
+}
+
+@test "a list of passwords that is out of order, or not there, stops a worker and says what to do" {
+	printf '%s\n' b a >common
+	run -1 env PASSWORD_DENYLIST_FILE="$PWD/common" "$USHER_BIN/usher-api" </dev/null
+	[[ $output == *'"line":2'*'LC_ALL=C sort -u'* ]]
+	run -1 env PASSWORD_DENYLIST_FILE="$PWD/none" "$USHER_BIN/usher-api" </dev/null
+	[[ $output == *denylist.unreadable*"$PWD/none"* ]]
+}
+
 @test "PASSWORD_DENYLIST_FILE names passwords that are refused" {
 	printf '%s\r\n' 'letmein123' '하나둘셋넷다섯여섯일곱' >common
 	worker_up PASSWORD_DENYLIST_FILE="$PWD/common"

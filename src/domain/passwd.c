@@ -2,7 +2,6 @@
 #include "passwd.h"
 
 #include <crypt.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,18 +11,14 @@
 #include "log.h"
 #include "rnd.h"
 
+#include "denylist.h"
+
 /* Before a bcrypt hash of base64(SHA-256(password)). libcrypt never sees it. */
 #define LONG_TAG "$sha256"
 enum { BCRYPT_SEES = 72, HASH_LENGTH = 60, SETTING_SIZE = CRYPT_GENSALT_OUTPUT_SIZE };
 
 static int set_cost;
 static char nobody[HASH_LENGTH + 1];
-
-static struct {
-	char *text;	   /* the file, its line feeds turned to NUL */
-	const char **line; /* sorted */
-	size_t n;
-} denied;
 
 /* What bcrypt is to see: the password, or what stands for a long one. */
 static const char *
@@ -117,61 +112,25 @@ passwd_is_old(const char *hash)
 	return strncmp(hash, "$2b$", 4) != 0 || atoi(hash + 4) < set_cost;
 }
 
-/*
- * The deny list
- */
-
-static int
-by_text(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-static bool
-read_whole(const char *path, char **text_r, size_t *len_r)
-{
-	FILE *f = fopen(path, "re");
-	long size = -1;
-
-	if (f == NULL)
-		return false;
-	if (fseek(f, 0, SEEK_END) == 0 && (size = ftell(f)) >= 0 && fseek(f, 0, SEEK_SET) == 0) {
-		*text_r = must_alloc((size_t)size + 1);
-		*len_r = fread(*text_r, 1, (size_t)size, f);
-		(*text_r)[*len_r] = '\0';
-	}
-	fclose(f);
-	return size >= 0;
-}
-
-static enum err
-load_denied(const char *path)
-{
-	size_t len = 0, lines = 1;
-	char *end;
-
-	if (!read_whole(path, &denied.text, &len))
-		return log_fail(E_BUG, EV("denylist.unreadable"), KS("file", path),
-				KS("why", strerror(errno)));
-	for (size_t i = 0; i < len; i++)
-		lines += denied.text[i] == '\n';
-	denied.line = must_alloc(lines * sizeof(*denied.line));
-	for (char *p = denied.text; p < denied.text + len; p = end + 1) {
-		end = p + strcspn(p, "\r\n");
-		if (end > p)
-			denied.line[denied.n++] = p;
-		if (end < denied.text + len)
-			*end = '\0';
-	}
-	qsort(denied.line, denied.n, sizeof(*denied.line), by_text);
-	return OK;
-}
-
+/* Lists are in lower case, and capitals make a common word no secret. */
 bool
 passwd_is_common(const char *password)
 {
-	return denied.n > 0 &&
-	       bsearch(&password, denied.line, denied.n, sizeof(*denied.line), by_text) != NULL;
+	size_t len = strlen(password);
+	char *folded;
+	bool common;
+
+	if (denylist_has(password))
+		return true;
+	folded = must_alloc(len + 1);
+	for (size_t i = 0; i <= len; i++)
+		folded[i] = password[i] >= 'A' && password[i] <= 'Z'
+				    ? (char)(password[i] + 'a' - 'A')
+				    : password[i];
+	common = denylist_has(folded);
+	explicit_bzero(folded, len);
+	free(folded);
+	return common;
 }
 
 /* A stranger must cost what a user costs: a hash of the set cost whose password nobody
@@ -198,5 +157,5 @@ passwd_init(int cost, const char *denylist_file)
 	set_cost = cost;
 	if (!make_nobody())
 		return log_fail(E_BUG, EV("password.no_bcrypt"), KI("cost", cost));
-	return denylist_file == NULL ? OK : load_denied(denylist_file);
+	return denylist_open(denylist_file);
 }

@@ -10,7 +10,7 @@
 
 #include "ctx.h"
 
-/* Once, at start: the cost, the deny list (may be NULL), and the hash of nobody. E_BUG when
+/* Once, at start: the cost, the deny list (denylist.h; may be NULL), and the hash of nobody. E_BUG when
  * libcrypt can't do it or the file can't be read; logged. */
 enum err passwd_init(int cost, const char *denylist_file) MUST_CHECK;
 
@@ -24,7 +24,7 @@ bool passwd_matches(const char *password, const char *hash);
 /* Ought this hash be made anew at the next login: of a lower cost, or not ours? */
 bool passwd_is_old(const char *hash);
 
-/* Is it on the deny list? */
+/* Is it on the deny list, whatever the case of its ASCII letters? */
 bool passwd_is_common(const char *password);
 
 #endif

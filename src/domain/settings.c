@@ -10,6 +10,10 @@
 
 enum { RATE_COUNT_MOST = 10000, RATE_SECONDS_MOST = 86400 };
 
+#ifndef DENYLIST_FILE
+#define DENYLIST_FILE "src/share/common-passwords.txt"
+#endif
+
 #ifndef MIGRATIONS_DIR
 #define MIGRATIONS_DIR "sql/migrations"
 #endif
@@ -117,8 +121,9 @@ const struct shape SETTINGS = SHAPE(struct settings,
 	  .help = "life of a session without use, days" },
 	{ ROW(password_min, "PASSWORD_MIN"), .def = "8", .min = 8, .max = 64,
 	  .help = "shortest password, characters" },
-	{ ROW(password_denylist_file, "PASSWORD_DENYLIST_FILE"),
-	  .help = "a file of passwords that are refused, one a line" },
+	{ ROW(password_denylist_file, "PASSWORD_DENYLIST_FILE"), .def = DENYLIST_FILE, .min = 1,
+	  .max = 4000,
+	  .help = "a file of passwords that are refused in whatever case, one a line, in the order of `LC_ALL=C sort -u`; `/dev/null`: none" },
 	{ ROW(bcrypt_cost, "BCRYPT_COST"), .def = "12", .min = 4, .max = 15,
 	  .help = "cost of a password's hash; below 10 only with `USHER_ENV=test`" },
 	{ ROW(rate_login_account, "RATE_LOGIN_ACCOUNT"), .def = "10/60", .rule = rule_rate,

@@ -132,26 +132,75 @@ test_nobody(struct arena *a)
 	is_int(passwd_init(COST, NULL), OK, "and lowered again");
 }
 
+/* A file with this text, opened as the list. */
+static enum err
+deny(const char *text)
+{
+	char path[] = "passwd_test.XXXXXX";
+	int fd = mkstemp(path);
+	enum err e;
+
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		printf("#   no file\n");
+	close(fd);
+	e = passwd_init(COST, path);
+	unlink(path);
+	return e;
+}
+
 static void
 test_deny_list(void)
 {
-	static const char LIST[] = "qwertyuiop\r\n\nletmein123\n비밀번호1234\nlast-without-end";
-	char path[] = "passwd_test.XXXXXX";
-	int fd = mkstemp(path);
+	static const char *const UNSORTED[] = { "b\na\n", "a\na\n", "a\nb\na", "a\n\n",
+						"B\nb\na\n" };
 
 	ok(!passwd_is_common("qwertyuiop"), "without a list nothing is common");
-	ok(fd >= 0 && write(fd, LIST, sizeof(LIST) - 1) == (ssize_t)sizeof(LIST) - 1, "a list");
-	close(fd);
-	is_int(passwd_init(COST, path), OK, "is read");
-	unlink(path);
+	is_int(deny("letmein123\r\nqwertyuiop\nthis-one\n비밀번호1234\n힣-without-end"), OK,
+	       "a list is read");
 	ok(passwd_is_common("qwertyuiop") && passwd_is_common("letmein123") &&
-		   passwd_is_common("비밀번호1234") && passwd_is_common("last-without-end"),
+		   passwd_is_common("비밀번호1234") && passwd_is_common("힣-without-end"),
 	   "what stands there is common");
+	ok(passwd_is_common("Letmein123") && passwd_is_common("QWERTYUIOP"), "in capitals too");
 	ok(!passwd_is_common("qwertyuio") && !passwd_is_common("qwertyuiop1") &&
-		   !passwd_is_common("Letmein123") && !passwd_is_common(""),
+		   !passwd_is_common("a") && !passwd_is_common("힣힣") && !passwd_is_common("") &&
+		   !passwd_is_common("letmein123\r"),
 	   "what does not is not");
 	is_int(passwd_init(COST, "/nonexistent/list"), E_BUG,
 	       "a list that can't be read is a fault");
+	for (size_t i = 0; i < NELEM(UNSORTED); i++)
+		is_int(deny(UNSORTED[i]), E_BUG, "so is one that is out of order");
+	is_int(passwd_init(COST, "/dev/null"), OK, "an empty one denies nothing");
+	ok(!passwd_is_common("qwertyuiop") && !passwd_is_common(""), "nothing at all");
+}
+
+/* Every line of the list that is shipped, and none beside it. */
+static void
+test_shipped_list(void)
+{
+	const char *path = getenv("PASSWORD_DENYLIST_FILE");
+	char line[64];
+	int lines = 0, found = 0, beside = 0;
+	FILE *f = path == NULL ? NULL : fopen(path, "re");
+
+	if (f == NULL) {
+		printf("# PASSWORD_DENYLIST_FILE is not set: the shipped list is not looked at\n");
+		return;
+	}
+	is_int(passwd_init(COST, path), OK, "the shipped list is in order");
+	while (fgets(line, sizeof(line) - 1, f) != NULL) {
+		size_t len = strcspn(line, "\n");
+
+		line[len] = '\0';
+		lines++;
+		found += passwd_is_common(line) && len >= 8;
+		line[len] = '~';
+		line[len + 1] = '\0';
+		beside += passwd_is_common(line);
+	}
+	fclose(f);
+	ok(lines > 3000 && found == lines, "all of its %d lines are found, each of 8 or more",
+	   lines);
+	is_int(beside, 0, "and nothing beside them");
 }
 
 int
@@ -165,6 +214,7 @@ main(void)
 	test_foreign(a);
 	test_nobody(a);
 	test_deny_list();
+	test_shipped_list();
 	arena_free(&a);
 	return tap_end();
 }

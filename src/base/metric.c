@@ -22,6 +22,7 @@ struct requests {
 static struct metric_memory {
 	cell layout;
 	cell counter[METRIC_COUNT];
+	cell lag[METRIC_GROUPS][METRIC_PARTITIONS]; /* one more than it is; 0 is unknown */
 	struct requests requests[METRIC_ROUTES][METRIC_STATUSES];
 } own, *all = &own;
 
@@ -39,7 +40,7 @@ layout_of_names(void)
 {
 	static const char NAMES[] =
 #define X(id, name, help) name "\n"
-		METRIC_LIST(X)
+		METRIC_LIST(X) GAUGE_LIST(X)
 #undef X
 		;
 	uint64_t h = UINT64_C(0xcbf29ce484222325) ^ sizeof(struct metric_memory);
@@ -94,10 +95,32 @@ metric_add(enum metric m, uint64_t n)
 	ADD(all->counter[m], n);
 }
 
+void
+metric_set(enum metric m, uint64_t value)
+{
+	atomic_store_explicit(&all->counter[m], value, memory_order_relaxed);
+}
+
 uint64_t
 metric_get(enum metric m)
 {
 	return GET(all->counter[m]);
+}
+
+void
+metric_set_lag(enum metric_group g, int partition, int64_t lag)
+{
+	if (partition >= 0 && partition < METRIC_PARTITIONS)
+		atomic_store_explicit(&all->lag[g][partition], (uint64_t)(lag + 1),
+				      memory_order_relaxed);
+}
+
+int64_t
+metric_lag(enum metric_group g, int partition)
+{
+	if (partition < 0 || partition >= METRIC_PARTITIONS)
+		return -1;
+	return (int64_t)GET(all->lag[g][partition]) - 1;
 }
 
 /* The column of this status, claimed by the first request that has it. */

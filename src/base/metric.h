@@ -27,6 +27,7 @@
 	X(TOKENS_KNOWN,   "usher_tokens_known_total",      "access tokens recognised without checking the signature again") \
 	X(EVENTS_RELAYED, "usher_events_relayed_total",    "events that Kafka has acknowledged") \
 	X(EVENTS_CONSUMED, "usher_events_consumed_total",  "events heard and done with")    \
+	X(EVENTS_OTHER,   "usher_events_other_total",      "events consumed from whose type nothing but a count follows") \
 	X(EVENTS_DUPLICATE, "usher_events_duplicate_total", "events heard that had been done before") \
 	X(EVENTS_RETRIED, "usher_events_retried_total",    "tries of single events that failed") \
 	X(EVENTS_PARKED,  "usher_events_parked_total",     "events sent to the dead letters") \
@@ -36,12 +37,21 @@
 	X(LOCKED,         "usher_accounts_locked_total",   "accounts locked for too many wrong passwords") \
 	X(LIMITED,        "usher_limited_total",           "requests refused for coming too often")
 
+/* What goes up and down: set by the one process that knows. */
+#define GAUGE_LIST(X)                                                                       \
+	X(OUTBOX_DEPTH,   "usher_outbox_depth",            "events that wait for Kafka")    \
+	X(OUTBOX_AGE_MS,  "usher_outbox_age_milliseconds", "age of the oldest of them")     \
+	X(OUTBOX_HELD,    "usher_outbox_held_keys",        "keys whose next event Kafka refuses, and that wait for it")
+
 #define X(name, ...) METRIC_##name,
-enum metric { METRIC_LIST(X) METRIC_COUNT };
+enum metric { METRIC_LIST(X) METRIC_GAUGES, METRIC_LAST_COUNTER = METRIC_GAUGES - 1, GAUGE_LIST(X) METRIC_COUNT };
 #undef X
+
+/* The consumer groups whose lag is kept, by partition. */
+enum metric_group { METRIC_EFFECTS, METRIC_CACHE, METRIC_GROUPS };
 /* clang-format on */
 
-enum { METRIC_ROUTES = 64, METRIC_STATUSES = 24, METRIC_BUCKETS = 14 };
+enum { METRIC_ROUTES = 64, METRIC_STATUSES = 24, METRIC_BUCKETS = 14, METRIC_PARTITIONS = 64 };
 
 /* Upper bounds of the duration buckets in microseconds; the last one is open. */
 extern const int64_t METRIC_BOUNDS_US[METRIC_BUCKETS - 1];
@@ -49,8 +59,15 @@ extern const int64_t METRIC_BOUNDS_US[METRIC_BUCKETS - 1];
 /* Map the shared memory at `path`. NULL: this process counts for itself. */
 void metric_init(const char *path);
 
+/* A counter goes up; a gauge (from METRIC_GAUGES on) is set. */
 void metric_add(enum metric m, uint64_t n);
+void metric_set(enum metric m, uint64_t value);
 uint64_t metric_get(enum metric m);
+
+/* How many messages of a partition a group has not done with yet; -1 is unknown. Beyond
+ * METRIC_PARTITIONS nothing is kept. */
+void metric_set_lag(enum metric_group g, int partition, int64_t lag);
+int64_t metric_lag(enum metric_group g, int partition);
 
 /* One request of route row `route` was answered with the HTTP `status` after `us`. */
 void metric_request(int route, int status, int64_t us);

@@ -7,7 +7,9 @@
 #include "doc.h"
 #include "kv.h"
 #include "log.h"
+#include "metric.h"
 
+#include "session.h"
 #include "settings.h"
 #include "user.h"
 
@@ -195,22 +197,45 @@ effect_apply(struct ctx *c, const struct incoming *ev, int n, int *fresh_r)
 			 ended(&cs.mail), ended(&cs.stat), c->conf->default_language),
 		    &DAY, 1, &days, &found);
 	*fresh_r = e == OK && found > 0 ? (int)days[0].fresh : 0;
+	for (int i = 0; e == OK && i < n; i++)
+		metric_add(METRIC_EVENTS_OTHER, follows(ev[i].event_type) == &NOTHING);
 	if (e == OK)
 		copy_to_redis(c, days, found);
 	return e;
+}
+
+/* Events that end sessions, or change what they may. */
+static const char *const OF_SESSIONS[] = {
+	"user_deleted",		 "user_updated",	"user_logout",
+	"user_password_changed", "user_session_reused",
+};
+
+static bool
+is_of_sessions(const char *type)
+{
+	for (size_t i = 0; i < NELEM(OF_SESSIONS); i++) {
+		if (strcmp(OF_SESSIONS[i], type) == 0)
+			return true;
+	}
+	return false;
 }
 
 enum err
 effect_repair(struct ctx *c, const struct incoming *ev, int n, int *fresh_r)
 {
 	struct stale *s = arena_get(c->arena, (size_t)n * sizeof(*s));
+	struct buf ids = buf_new(c->arena, 256);
+	enum err e;
 
 	*fresh_r = 0;
 	for (int i = 0; i < n; i++) {
+		if (is_of_sessions(ev[i].event_type))
+			put(&ids, ev[i].event_id, false);
 		if (ev[i].user_id == NO_INT || ev[i].version == NO_INT)
 			continue;
 		s[(*fresh_r)++] = (struct stale){ ev[i].user_id, ev[i].version,
 						  strcmp(ev[i].event_type, "user_deleted") == 0 };
 	}
-	return user_repair(c, s, *fresh_r);
+	e = user_repair(c, s, *fresh_r);
+	return e != OK || ids.len == 0 ? e : session_repair(c, ended(&ids));
 }

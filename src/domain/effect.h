@@ -27,8 +27,8 @@ enum err effect_decode(struct arena *a, const char *value, size_t len, struct in
  * many of them were new. */
 enum err effect_apply(struct ctx *c, const struct incoming *ev, int n, int *fresh_r) MUST_CHECK;
 
-/* No cached user may be older than the batch's events: mark those that are as stale. With
- * Redis away E_UNAVAILABLE; nothing is lost, the batch comes again. */
+/* Nothing in Redis may be older than the batch's events: pages that are get a mark, sessions what
+ * they are now. With Redis or PostgreSQL away E_UNAVAILABLE; nothing is lost, the batch comes again. */
 enum err effect_repair(struct ctx *c, const struct incoming *ev, int n, int *fresh_r) MUST_CHECK;
 
 #endif

@@ -1,25 +1,30 @@
-/* outbox: four statements. */
+/* outbox: five statements. */
 #include "outbox.h"
+
+#include "buf.h"
 
 #include "db.h"
 
-enum { CLAIM, OLDEST, DONE, STATE };
+enum { CLAIM, IS_EMPTY, OLDEST, DONE, STATE };
 
 /* clang-format off */
-/* A session that has the lock would count up at each asking: CLAIM asks pg_locks first. */
+/* To take a lock that one has is cheap, however often; it goes with the session. */
 static const struct db_stmt SQL[] = {
 	[CLAIM] = { "outbox_claim",
-		"SELECT (EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
-		"  AND classid = 7305 AND objid = 808 AND objsubid = 2 AND granted)"
-		" OR pg_try_advisory_lock(7305, 808))::int", 0, false },
+		"SELECT pg_try_advisory_lock(7305, 808)::int"
+		" FROM set_config('idle_session_timeout', '10s', false)", 0, false },
+	[IS_EMPTY] = { "outbox_is_empty",
+		"SELECT (NOT EXISTS (SELECT FROM outbox))::int", 0, false },
 	[OLDEST] = { "outbox_oldest",
 		"SELECT seq, id, aggregateid, type, payload, request_id, traceparent FROM outbox"
-		" ORDER BY seq LIMIT $1::int", 1, false },
+		" WHERE aggregateid <> ALL ($2::text[]) ORDER BY seq LIMIT $1::int", 2, false },
 	[DONE] = { "outbox_done", "DELETE FROM outbox WHERE seq = ANY ($1::bigint[])", 1, true },
 	[STATE] = { "outbox_state",
-		"SELECT count(*), COALESCE((SELECT (extract(epoch FROM now() - e.created_at) * 1000)::bigint"
-		" FROM events e WHERE e.event_id = (SELECT id FROM outbox ORDER BY seq LIMIT 1)), 0)"
-		" FROM outbox", 0, false },
+		"SELECT n, COALESCE((extract(epoch FROM clock_timestamp() - e.created_at) * 1000)::bigint, 0),"
+		" COALESCE(o.seq, 0), o.aggregateid, o.type, o.id"
+		" FROM (SELECT count(*) AS n FROM outbox) d"
+		" LEFT JOIN (SELECT * FROM outbox ORDER BY seq LIMIT 1) o ON true"
+		" LEFT JOIN events e ON e.event_id = o.id", 0, false },
 };
 const struct db_set OUTBOX_STATEMENTS = { SQL, NELEM(SQL) };
 
@@ -34,7 +39,11 @@ static const struct shape ROW = SHAPE(struct outbox_row,
 
 static const struct shape STATE_ROW = SHAPE(struct outbox_state,
 	{ F(struct outbox_state, depth), .use = 1 },
-	{ F(struct outbox_state, oldest_ms), .use = 1 });
+	{ F(struct outbox_state, oldest_ms), .use = 1 },
+	{ F(struct outbox_state, seq), .use = 1 },
+	{ F(struct outbox_state, key), .use = 1 },
+	{ F(struct outbox_state, type), .use = 1 },
+	{ F(struct outbox_state, id), .use = 1 });
 /* clang-format on */
 
 struct answer {
@@ -53,10 +62,42 @@ outbox_claim(struct ctx *c)
 }
 
 enum err
-outbox_oldest(struct ctx *c, int most, struct outbox_row **rows_r, int *n_r)
+outbox_is_empty(struct ctx *c, bool *empty_r)
 {
-	return db_many(c->db, c->arena, &SQL[OLDEST], ARGS(db_int(c->arena, most)), &ROW, 1, rows_r,
-		       n_r);
+	struct answer a;
+	enum err e = db_one(c->db, c->arena, &SQL[IS_EMPTY], NULL, &ANSWER, 1, &a);
+
+	*empty_r = e == OK && a.yes == 1;
+	return e;
+}
+
+/* A PostgreSQL array literal of texts. */
+static const char *
+text_array(struct arena *a, const char *const *texts, int n)
+{
+	struct buf b = buf_new(a, 64);
+
+	buf_char(&b, '{');
+	for (int i = 0; i < n; i++) {
+		buf_text(&b, i == 0 ? "\"" : ",\"");
+		for (const char *p = texts[i]; *p != '\0'; p++) {
+			if (*p == '"' || *p == '\\')
+				buf_char(&b, '\\');
+			buf_char(&b, *p);
+		}
+		buf_char(&b, '"');
+	}
+	buf_char(&b, '}');
+	return b.text;
+}
+
+enum err
+outbox_oldest(struct ctx *c, int most, const char *const *held, int n_held,
+	      struct outbox_row **rows_r, int *n_r)
+{
+	return db_many(c->db, c->arena, &SQL[OLDEST],
+		       ARGS(db_int(c->arena, most), text_array(c->arena, held, n_held)), &ROW, 1,
+		       rows_r, n_r);
 }
 
 enum err

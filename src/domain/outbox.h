@@ -19,17 +19,24 @@ struct outbox_row {
 };
 
 /* Have, or get, the right to empty it. E_BUSY: another has it. Ask before each batch: it is
- * gone with the connection. */
+ * gone with the connection, which the server ends when it has heard nothing for ten seconds,
+ * so that one that hangs does not keep the right. */
 enum err outbox_claim(struct ctx *c) MUST_CHECK;
 
-/* The oldest rows, at most `most`, in the arena. */
-enum err outbox_oldest(struct ctx *c, int most, struct outbox_row **rows_r, int *n_r) MUST_CHECK;
+/* Is there anything in it? For whoever has nothing to do but to look. */
+enum err outbox_is_empty(struct ctx *c, bool *empty_r) MUST_CHECK;
+
+/* The oldest rows, at most `most`, in the arena; those of the `held` keys are passed over. */
+enum err outbox_oldest(struct ctx *c, int most, const char *const *held, int n_held,
+		       struct outbox_row **rows_r, int *n_r) MUST_CHECK;
 
 /* Kafka has these: remove them. */
 enum err outbox_done(struct ctx *c, const int64_t *seqs, int n) MUST_CHECK;
 
+/* How much waits, and what has waited longest; texts NULL if it is empty. */
 struct outbox_state {
-	int64_t depth, oldest_ms; /* rows; age of the oldest event in it, 0 if empty */
+	int64_t depth, oldest_ms, seq;
+	const char *key, *type, *id;
 };
 
 enum err outbox_state(struct ctx *c, struct outbox_state *out_r) MUST_CHECK;

@@ -13,7 +13,7 @@
 
 enum { WORD_SIZE = 24 }; /* of a record: any 64-bit number fits */
 
-enum { LOAD, OF_USER, END_OF_USER };
+enum { LOAD, OF_USER, END_OF_USER, ENDED_BY, GIVEN_RIGHTS_BY };
 
 /* clang-format off */
 static const struct db_stmt SQL[] = {
@@ -26,6 +26,18 @@ static const struct db_stmt SQL[] = {
 	[END_OF_USER] = { "session_end_of_user",
 		"UPDATE sessions SET ended_at = now() WHERE user_id = $1::bigint AND ended_at IS NULL"
 		" RETURNING id", 1, true },
+	/* A user's rows are gone with it; which they were is in its last event. */
+	[ENDED_BY] = { "session_ended_by",
+		"WITH e AS (SELECT * FROM events WHERE event_id = ANY ($1::uuid[]))"
+		" SELECT sid::bigint FROM e, jsonb_array_elements_text(e.data -> 'sessions') sid"
+		"  WHERE e.event_type = 'user_deleted'"
+		" UNION SELECT s.id FROM e JOIN sessions s USING (user_id)"
+		"  WHERE s.ended_at > now() - make_interval(secs => $2::bigint)", 2, false },
+	[GIVEN_RIGHTS_BY] = { "session_given_rights_by",
+		"SELECT s.id, " USER_COLUMNS " FROM sessions s JOIN users u ON u.id = s.user_id"
+		" WHERE u.id IN (SELECT user_id FROM events WHERE event_id = ANY ($1::uuid[])"
+		"  AND event_type = 'user_updated' AND data ?| '{role,status}')"
+		" AND s.ended_at IS NULL AND s.expires_at > now() AND u.status = 'active'", 1, false },
 };
 /* clang-format on */
 const struct db_set SESSION_STATEMENTS = { SQL, NELEM(SQL) };
@@ -161,6 +173,17 @@ session_load(struct ctx *c, const int64_t *sids, int n, struct session **rows_r,
 	return e;
 }
 
+/* Rows of one id each, as numbers. */
+static struct session_ids
+ids_of(struct ctx *c, const struct id *rows, int n)
+{
+	struct session_ids ids = { n, arena_get(c->arena, (size_t)n * sizeof(*ids.id) + 1) };
+
+	for (int i = 0; i < n; i++)
+		ids.id[i] = rows[i].id;
+	return ids;
+}
+
 enum err
 session_of_user(struct ctx *c, int64_t user_id, bool end, struct session_ids *out_r)
 {
@@ -168,36 +191,75 @@ session_of_user(struct ctx *c, int64_t user_id, bool end, struct session_ids *ou
 	enum err e = db_many(c->db, c->arena, &SQL[end ? END_OF_USER : OF_USER],
 			     ARGS(db_int(c->arena, user_id)), &ID, 1, &rows, &out_r->n);
 
-	if (e != OK)
-		return e;
-	out_r->id = arena_get(c->arena, (size_t)out_r->n * sizeof(*out_r->id) + 1);
-	for (int i = 0; i < out_r->n; i++)
-		out_r->id[i] = rows[i].id;
-	return OK;
+	if (e == OK)
+		*out_r = ids_of(c, rows, out_r->n);
+	return e;
 }
 
 /* Put one record for each session; `u` NULL: over. */
-static void
+static enum err
 put_all(struct ctx *c, const struct session_ids *ids, const struct user *u)
 {
 	struct kv_put *puts = arena_get(c->arena, (size_t)ids->n * sizeof(*puts) + 1);
 
 	if (ids->n == 0)
-		return;
+		return OK;
 	for (int i = 0; i < ids->n; i++)
 		puts[i] = u == NULL ? put_of_end(c, ids->id[i]) : put_of_session(c, ids->id[i], u);
-	if (kv_put(c->kv, puts, ids->n) != OK)
+	return kv_put(c->kv, puts, ids->n);
+}
+
+/* After the commit: the event repairs what Redis does not hear. */
+static void
+tell_all(struct ctx *c, const struct session_ids *ids, const struct user *u)
+{
+	if (put_all(c, ids, u) != OK)
 		log_error(EV("session.not_updated"), KI("sessions", ids->n));
 }
 
 void
 session_rights_changed(struct ctx *c, const struct session_ids *ids, const struct user *u)
 {
-	put_all(c, ids, strcmp(u->status, "active") == 0 ? u : NULL);
+	tell_all(c, ids, strcmp(u->status, "active") == 0 ? u : NULL);
 }
 
 void
 session_gone(struct ctx *c, const struct session_ids *ids)
 {
-	put_all(c, ids, NULL);
+	tell_all(c, ids, NULL);
+}
+
+static enum err
+repair_ended(struct ctx *c, const char *event_ids)
+{
+	struct session_ids ids;
+	struct id *rows;
+	int n;
+	enum err e = db_many(c->db, c->arena, &SQL[ENDED_BY],
+			     ARGS(event_ids, db_int(c->arena, token_life_s(c))), &ID, 1, &rows, &n);
+
+	if (e != OK)
+		return e;
+	ids = ids_of(c, rows, n);
+	return put_all(c, &ids, NULL);
+}
+
+enum err
+session_repair(struct ctx *c, const char *event_ids)
+{
+	struct session *rows;
+	struct kv_put *puts;
+	int n;
+	enum err e = repair_ended(c, event_ids);
+
+	if (e != OK)
+		return e;
+	e = db_many(c->db, c->arena, &SQL[GIVEN_RIGHTS_BY], ARGS(event_ids), &SESSION_ROW, 1, &rows,
+		    &n);
+	if (e != OK || n == 0)
+		return e;
+	puts = arena_get(c->arena, (size_t)n * sizeof(*puts));
+	for (int i = 0; i < n; i++)
+		puts[i] = put_of_session(c, rows[i].id, &rows[i].user);
+	return kv_put(c->kv, puts, n);
 }

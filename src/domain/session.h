@@ -49,4 +49,9 @@ enum err session_of_user(struct ctx *c, int64_t user_id, bool end,
 void session_rights_changed(struct ctx *c, const struct session_ids *ids, const struct user *u);
 void session_gone(struct ctx *c, const struct session_ids *ids);
 
+/* Redis may have missed that: tell it again of the sessions that these events ended or gave other
+ * rights. `event_ids` is an array literal. Nothing there is touched that is newer. E_UNAVAILABLE
+ * where PostgreSQL or Redis is away. */
+enum err session_repair(struct ctx *c, const char *event_ids) MUST_CHECK;
+
 #endif

@@ -90,9 +90,10 @@ static const struct db_stmt SQL[] = {
 		"WITH old AS (SELECT * FROM users WHERE id = $5::bigint FOR UPDATE), "
 		"u AS (DELETE FROM users WHERE id = $5::bigint AND ($6::bigint IS NULL OR"
 		"  version = $6::bigint) RETURNING users.*), "
-		SQL_EVENT("user_deleted", "u.id", "u.version + 1", SQL_WHOLE("u"), "u")
+		SQL_EVENT("user_deleted", "u.id", "u.version + 1",
+			  SQL_WHOLE("u") " || jsonb_build_object('sessions', to_jsonb($7::bigint[]))", "u")
 		"SELECT " USER_COLUMNS ", u.changed FROM (SELECT u.*, true AS changed FROM u UNION ALL"
-		" SELECT old.*, false FROM old WHERE NOT EXISTS (SELECT FROM u)) u", 6, true },
+		" SELECT old.*, false FROM old WHERE NOT EXISTS (SELECT FROM u)) u", 7, true },
 	[LOAD] = { "user_load",
 		"SELECT " USER_COLUMNS " FROM users u WHERE u.id = ANY ($1::bigint[])", 1, false },
 	[LIST] = { "user_list",
@@ -467,7 +468,8 @@ delete_body(void *arg)
 		return e;
 	return db_one(c->db, c->arena, &SQL[DELETE],
 		      ARGS(EVENT_ARGS(c), db_int(c->arena, ch->id),
-			   db_int(c->arena, ch->if_version)),
+			   db_int(c->arena, ch->if_version),
+			   db_array(c->arena, ch->ended.id, ch->ended.n)),
 		      &USER, IN_ROW | IN_CHANGED_ROW, ch->out);
 }
 

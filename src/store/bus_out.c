@@ -4,8 +4,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "log.h"
-
 enum { TAKE_BACK_MS = 500 }; /* for the reports of what is taken back */
 
 /* Messages wait for ever: when to give up is the caller's to say. Gapless: a batch that Kafka
@@ -69,8 +67,7 @@ out_take_report(struct bus_out *o, const rd_kafka_message_t *m)
 	} else if (o->refusal == OK) {
 		o->refusal = e;
 		o->refused = tag;
-		log_warn(EV("bus.message_refused"), KI("tag", tag),
-			 KS("why", rd_kafka_err2str(m->err)));
+		link_complain(&o->link, "REFUSED", rd_kafka_err2str(m->err));
 	}
 }
 

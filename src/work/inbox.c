@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arena.h"
+#include "clock.h"
 #include "log.h"
 #include "metric.h"
 #include "service.h"
@@ -21,28 +23,39 @@
 
 enum {
 	BATCH = 500,
+	BATCH_BYTES = 256 * 1024,
 	HEAR_MS = 200,
 	DONE_MS = 2000,
-	TRIES = 3, /* of one message that the database refuses */
 	TROUBLE_MS = 300,
+	GAUGE_US = 2 * 1000000,
+	LAG_MS = 500,
 };
+
+/* What is waited before each try of one message that the database refuses. */
+static const int TRY_AFTER_MS[] = { 0, 50, 250 };
 
 /* What a group does with a batch; *fresh_r is how many events were new to it. */
 struct intake {
 	const char *client, *group_end;
 	enum err (*apply)(struct ctx *c, const struct incoming *ev, int n, int *fresh_r);
 	bool parks; /* bad messages go to the dead letters; else they are passed over */
+	enum metric_group group;
 };
 
-static const struct intake EFFECTS = { "usher-consume", "", effect_apply, true };
-static const struct intake REPAIRS = { "usher-cache", "_cache", effect_repair, false };
+static const struct intake EFFECTS = { "usher-consume", "", effect_apply, true, METRIC_EFFECTS };
+static const struct intake REPAIRS = { "usher-cache", "_cache", effect_repair, false,
+				       METRIC_CACHE };
 
 struct inbox {
 	const struct intake *intake;
 	struct bus_conf in_conf, out_conf;
 	struct bus_in *in;
+	struct arena *batch; /* what was heard; each try of it has the turn's arena */
 	struct bus_out *out; /* for dead letters; opened for the first */
 	char dead_topic[256], group[300];
+	int64_t gauged_us;
+	bool is_ours[METRIC_PARTITIONS]; /* when the lag was looked at last */
+	bool complained;		 /* of what the batch in hand waits for */
 };
 
 static void *
@@ -50,7 +63,7 @@ begin(struct ctx *c, const struct intake *intake)
 {
 	struct inbox *x = must_alloc(sizeof(*x));
 
-	*x = (struct inbox){ .intake = intake };
+	*x = (struct inbox){ .intake = intake, .batch = arena_new(BATCH_BYTES) };
 	strcpy(stpcpy(x->dead_topic, c->conf->kafka_topic), ".dlq");
 	strcpy(stpcpy(x->group, c->conf->kafka_group_id), intake->group_end);
 	x->in_conf = (struct bus_conf){ .servers = c->conf->kafka_bootstrap_servers,
@@ -79,7 +92,7 @@ repair_begin(struct ctx *c)
 static struct bus_msg
 letter_of(struct ctx *c, const struct inbox *x, const struct bus_msg *m, const char *why)
 {
-	struct bus_header *h = arena_get(c->arena, (size_t)(m->n_headers + 4) * sizeof(*h));
+	struct bus_header *h = arena_get(c->arena, (size_t)(m->n_headers + 5) * sizeof(*h));
 	const char *partition = arena_printf(c->arena, "%d", (int)m->partition);
 	const char *offset = arena_printf(c->arena, "%lld", (long long)m->offset);
 	struct bus_msg letter = *m;
@@ -95,22 +108,51 @@ letter_of(struct ctx *c, const struct inbox *x, const struct bus_msg *m, const c
 	return letter;
 }
 
+/* There is no room in `letter` for a message that just fitted its topic: say how long it was. */
+static void
+leave_out_value(struct ctx *c, struct bus_msg *letter, struct bus_header *headers)
+{
+	const char *len = arena_printf(c->arena, "%zu", letter->value_len);
+
+	headers[letter->n_headers++] = BUS_HEADER("dlq-left-out", len);
+	letter->value = NULL;
+	letter->value_len = 0;
+}
+
+static enum err
+post(struct inbox *x, const struct bus_msg *letter)
+{
+	struct bus_receipt got;
+	enum err e;
+
+	if (x->out == NULL)
+		x->out = bus_out_open(&x->out_conf);
+	e = bus_say(x->out, letter, 1);
+	if (e == OK)
+		e = bus_settle(x->out, DONE_MS, &got);
+	if (e != OK)
+		bus_out_close(&x->out); /* what waits in it would come after the next try */
+	return e;
+}
+
+/* OK when Kafka has the letter, or none is written; else the day is bad. */
 static enum err
 park(struct ctx *c, struct inbox *x, const struct bus_msg *m, const char *why)
 {
 	struct bus_msg letter = letter_of(c, x, m, why);
-	struct bus_receipt got;
 	enum err e;
 
 	if (!x->intake->parks)
 		return OK;
-	if (x->out == NULL)
-		x->out = bus_out_open(&x->out_conf);
-	e = bus_say(x->out, &letter, 1);
-	if (e == OK)
-		e = bus_settle(x->out, DONE_MS, &got);
+	if ((e = post(x, &letter)) == E_TOO_LARGE) {
+		leave_out_value(c, &letter, (struct bus_header *)(uintptr_t)letter.headers);
+		e = post(x, &letter);
+	}
 	if (e != OK) {
-		bus_out_close(&x->out); /* what waits in it would come after the next try */
+		if (!x->complained)
+			log_error(EV("letter.not_posted"), KS("topic", x->dead_topic),
+				  KS("why", err_row(e)->name));
+		x->complained = true;
 		return E_UNAVAILABLE;
 	}
 	metric_add(METRIC_EVENTS_PARKED, 1);
@@ -133,7 +175,8 @@ take_one(struct ctx *c, struct inbox *x, const struct bus_msg *m, const struct i
 	enum err e = OK;
 	int fresh;
 
-	for (int try = 0; try < TRIES; try++) {
+	for (size_t try = 0; try < NELEM(TRY_AFTER_MS); try++) {
+		service_pause(TRY_AFTER_MS[try]);
 		e = x->intake->apply(c, ev, 1, &fresh);
 		if (e == OK || is_passing(e))
 			return e;
@@ -196,6 +239,32 @@ take(struct ctx *c, struct inbox *x, const struct bus_batch *b)
 	return OK;
 }
 
+/* Now and then: how far behind we are, where the partition is ours. */
+static void
+gauge(struct ctx *c, struct inbox *x)
+{
+	enum metric_group g = x->intake->group;
+	bool was_ours[METRIC_PARTITIONS];
+	const struct bus_lag *lag;
+	int n;
+
+	if (clock_read_us() - x->gauged_us < GAUGE_US)
+		return;
+	x->gauged_us = clock_read_us();
+	lag = bus_lag(x->in, c->arena, LAG_MS, &n);
+	memcpy(was_ours, x->is_ours, sizeof(was_ours));
+	memset(x->is_ours, 0, sizeof(x->is_ours));
+	for (int i = 0; i < n; i++) {
+		metric_set_lag(g, lag[i].partition, lag[i].lag);
+		if (lag[i].partition < METRIC_PARTITIONS)
+			x->is_ours[lag[i].partition] = true;
+	}
+	for (int p = 0; p < METRIC_PARTITIONS; p++) {
+		if (was_ours[p] && !x->is_ours[p])
+			metric_set_lag(g, p, -1);
+	}
+}
+
 int
 inbox_turn(struct ctx *c, void *state)
 {
@@ -203,15 +272,25 @@ inbox_turn(struct ctx *c, void *state)
 	struct bus_batch b;
 	enum err e;
 
-	if (bus_hear(x->in, c->arena, BATCH, HEAR_MS, &b) != OK)
+	gauge(c, x);
+	arena_reset(x->batch);
+	if (bus_hear(x->in, x->batch, BATCH, HEAR_MS, &b) != OK)
 		return TROUBLE_MS;
 	if (b.n == 0)
 		return 0;
 	while ((e = take(c, x, &b)) != OK) {
-		log_warn(EV("inbox.waits"), KS("why", err_row(e)->name));
+		if (!x->complained)
+			log_warn(EV("inbox.waits"), KS("why", err_row(e)->name));
+		x->complained = true;
+		log_flush();
 		if (service_pause(TROUBLE_MS))
 			return 0; /* not done: it is heard again */
+		arena_reset(c->arena);
+		clock_tick();
 	}
+	if (x->complained)
+		log_info(EV("inbox.goes_on"), KI("events", b.n));
+	x->complained = false;
 	if (bus_done(x->in, &b, DONE_MS) != OK)
 		log_warn(EV("inbox.not_told"), KI("events", b.n));
 	return 0;
@@ -225,5 +304,6 @@ inbox_end(struct ctx *c, void *state)
 	(void)c;
 	bus_in_close(&x->in);
 	bus_out_close(&x->out);
+	arena_free(&x->batch);
 	free(x);
 }

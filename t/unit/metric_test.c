@@ -94,6 +94,25 @@ test_requests(void)
 }
 
 static void
+test_gauges(void)
+{
+	metric_set(METRIC_OUTBOX_DEPTH, 7);
+	metric_set(METRIC_OUTBOX_DEPTH, 2);
+	is_int((long long)metric_get(METRIC_OUTBOX_DEPTH), 2, "a gauge is what it was set to last");
+	is_int(metric_lag(METRIC_CACHE, 3), -1, "the lag of a partition is unknown at first");
+	metric_set_lag(METRIC_CACHE, 3, 0);
+	metric_set_lag(METRIC_EFFECTS, METRIC_PARTITIONS - 1, 12);
+	is_int(metric_lag(METRIC_CACHE, 3), 0, "and may be none");
+	is_int(metric_lag(METRIC_EFFECTS, 3), -1, "each group has its own");
+	is_int(metric_lag(METRIC_EFFECTS, METRIC_PARTITIONS - 1), 12, "up to the last partition");
+	metric_set_lag(METRIC_CACHE, 3, -1);
+	is_int(metric_lag(METRIC_CACHE, 3), -1, "who knows no more says so");
+	metric_set_lag(METRIC_CACHE, METRIC_PARTITIONS, 1);
+	metric_set_lag(METRIC_CACHE, -1, 1);
+	is_int(metric_lag(METRIC_CACHE, METRIC_PARTITIONS), -1, "beyond it nothing is kept");
+}
+
+static void
 test_absence(void)
 {
 	static const char *const PATHS[] = { "/nonexistent/metrics", ".", "" };
@@ -126,6 +145,7 @@ main(void)
 	test_sharing();
 	test_layout();
 	test_requests();
+	test_gauges();
 	test_absence();
 	unlink(path);
 	return tap_end();

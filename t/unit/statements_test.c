@@ -27,25 +27,33 @@ test_rows(const struct db_set *set, int *n_r)
 	}
 }
 
-int
-main(void)
+/* All that one program prepares. */
+static void
+test_program(const char *program, const struct db_set *const *sets)
 {
 	const char *url = getenv("DATABASE_URL");
-	struct db_conf conf = { .url = url, .program = "statements_test", .sets = ALL_STATEMENTS };
+	struct db_conf conf = { .url = url, .program = "statements_test", .sets = sets };
 	struct db *db;
 	int n = 0;
 
-	for (const struct db_set *const *set = ALL_STATEMENTS; *set != NULL; set++)
+	for (const struct db_set *const *set = sets; *set != NULL; set++)
 		test_rows(*set, &n);
-	ok(n > 0, "there are statements");
+	ok(n > 0, "%s has statements", program);
 	if (url == NULL || *url == '\0') {
-		ok(true, "all %d are prepared # skip no DATABASE_URL", n);
-		return tap_end();
+		ok(true, "all %d of %s are prepared # skip no DATABASE_URL", n, program);
+		return;
 	}
-	log_init("statements_test", "text", "warn");
 	db = db_open(&conf);
-	ok(db_ready(db) == OK, "all %d are prepared", n);
+	ok(db_ready(db) == OK, "all %d of %s are prepared", n, program);
 	db_close(&db);
 	ok(db == NULL, "and the connection is closed");
+}
+
+int
+main(void)
+{
+	log_init("statements_test", "text", "warn");
+	test_program("a worker", ALL_STATEMENTS);
+	test_program("the daemon", DAEMON_STATEMENTS);
 	return tap_end();
 }

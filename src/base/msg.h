@@ -58,6 +58,10 @@
 	  "영문자로 시작하고 영문자, 숫자, _ . - 만 사용할 수 있습니다")                  \
 	X(RESERVED,       "reserved",           "This name is the service's own",         \
 	  "서비스 전용 이름입니다")                                                       \
+	X(CURSOR,         "cursor",             "Must be a cursor that a link of this list bore", \
+	  "이 목록의 링크에서 받은 커서여야 합니다")                                      \
+	X(NOT_BOTH,       "not_both",           "Can't be given together with a cursor",  \
+	  "커서와 함께 사용할 수 없습니다")                                               \
 	X(POSITION,       "position",           "Must be a position that an answer bore", \
 	  "응답에서 받은 위치 값이어야 합니다")                                           \
 	X(PASSWORD_SHORT, "string_too_short",   "The password must have at least {min} characters", \

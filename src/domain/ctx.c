@@ -4,7 +4,9 @@
 #include "db.h"
 #include "kv.h"
 
+#include "activity.h"
 #include "auth.h"
+#include "directory.h"
 #include "effect.h"
 #include "event.h"
 #include "lockout.h"
@@ -15,14 +17,11 @@
 #include "user.h"
 
 const struct db_set *const ALL_STATEMENTS[] = {
-	&USER_STATEMENTS,
-	&SESSION_STATEMENTS,
-	&AUTH_STATEMENTS,
-	&EVENT_STATEMENTS,
-	&STREAM_STATEMENTS,
-	&STATS_STATEMENTS,
-	&LOCKOUT_STATEMENTS,
-	NULL,
+	&USER_STATEMENTS,      &SESSION_STATEMENTS,
+	&AUTH_STATEMENTS,      &EVENT_STATEMENTS,
+	&STREAM_STATEMENTS,    &STATS_STATEMENTS,
+	&DIRECTORY_STATEMENTS, &ACTIVITY_STATEMENTS,
+	&LOCKOUT_STATEMENTS,   NULL,
 };
 
 const struct db_set *const DAEMON_STATEMENTS[] = {

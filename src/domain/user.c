@@ -39,18 +39,12 @@ const struct shape USER = SHAPE_GIVEN(struct user,
 	{ F(struct user, version), .use = IN_ROW },
 	{ F(struct user, changed), .use = IN_CHANGED_ROW },
 	{ F(struct user, password_hash), .use = IN_LOGIN_ROW, .secret = true },
-	{ F(struct user, locked), .use = IN_LOGIN_ROW });
-
-const struct shape USER_LIST = SHAPE(struct user_list,
-	{ F(struct user_list, skip), .use = 1, .min = 0, .max = INT64_C(1) << 40, .def = "0",
-	  .help = "how many to pass over" },
-	{ F(struct user_list, limit), .use = 1, .min = 1, .max = 1000, .def = "100",
-	  .help = "how many at most" },
-	{ F(struct user_list, status), .use = 1, .choices = "active inactive",
-	  .help = "only users of this status" });
+	{ F(struct user, locked), .use = IN_LOGIN_ROW },
+	{ F_AS(struct user, activities, K_JSON), .use = WITH_ACTIVITIES,
+	  .help = "the newest 10, where they are asked for" });
 /* clang-format on */
 
-enum { CREATE, CHANGE, LOCK, DELETE, LOAD, LIST, BY_EMAIL, PROMOTE };
+enum { CREATE, CHANGE, LOCK, DELETE, LOAD, BY_EMAIL, PROMOTE };
 
 /* clang-format off */
 /* $5 the fields as JSON, $6 the hash */
@@ -96,9 +90,6 @@ static const struct db_stmt SQL[] = {
 		" SELECT old.*, false FROM old WHERE NOT EXISTS (SELECT FROM u)) u", 7, true },
 	[LOAD] = { "user_load",
 		"SELECT " USER_COLUMNS " FROM users u WHERE u.id = ANY ($1::bigint[])", 1, false },
-	[LIST] = { "user_list",
-		"SELECT " USER_COLUMNS " FROM users u WHERE ($1::text IS NULL OR u.status = $1)"
-		" ORDER BY u.id OFFSET $2::bigint LIMIT $3::bigint", 3, false },
 	[BY_EMAIL] = { "user_by_email",
 		"SELECT " USER_COLUMNS ", u.password_hash, " SQL_IS_LOCKED("u.id") " FROM users u WHERE "
 		SQL_EMAIL_KEY("u.email") " = " SQL_EMAIL_KEY("$1"), 1, false },
@@ -495,30 +486,8 @@ user_delete(struct ctx *c, int64_t id, int64_t if_version)
 }
 
 /*
- * Lists, logins, admins
+ * Logins, admins
  */
-
-enum err
-user_list(struct ctx *c, const struct user_list *in, struct buf *out)
-{
-	struct user *rows;
-	int n;
-	enum err e =
-		db_many(c->db, c->arena, &SQL[LIST],
-			ARGS(in->status, db_int(c->arena, in->skip), db_int(c->arena, in->limit)),
-			&USER, IN_ROW, &rows, &n);
-
-	if (e != OK)
-		return e;
-	buf_char(out, '[');
-	for (int i = 0; i < n; i++) {
-		if (i > 0)
-			buf_char(out, ',');
-		doc_print(out, &USER, SHOWN, &rows[i]);
-	}
-	buf_char(out, ']');
-	return OK;
-}
 
 enum err
 user_by_email(struct ctx *c, const char *email, struct user *out_r)

@@ -25,6 +25,7 @@ enum {
 	IN_ROW = 32,	   /* selected with every user */
 	IN_CHANGED_ROW = 64, /* what a change answers besides */
 	IN_LOGIN_ROW = 128,
+	WITH_ACTIVITIES = 256, /* in a list that includes them */
 };
 /* clang-format on */
 
@@ -79,6 +80,7 @@ struct user {
 	bool changed;		   /* by the statement that answered this row */
 	const char *password_hash; /* at login only */
 	bool locked;		   /* as above: no password is right now, see lockout.h */
+	const char *activities; /* JSON, in a list that includes them only */
 };
 /* clang-format on */
 
@@ -150,16 +152,6 @@ enum err user_delete(struct ctx *c, int64_t id, int64_t if_version) MUST_CHECK;
 /* nginx repeats a DELETE whose connection broke, and a user who deleted itself has no session
  * any more: OK where this very request did it, else `otherwise`. */
 enum err user_was_deleted_here(struct ctx *c, int64_t id, enum err otherwise) MUST_CHECK;
-
-/* One page of the list as a JSON array. */
-struct user_list {
-	int64_t skip, limit;
-	const char *status;
-};
-
-extern const struct shape USER_LIST;
-
-enum err user_list(struct ctx *c, const struct user_list *in, struct buf *out) MUST_CHECK;
 
 /* For the login: the row of an address with its hash. E_NOT_FOUND. */
 enum err user_by_email(struct ctx *c, const char *email, struct user *out_r) MUST_CHECK;

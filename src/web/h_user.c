@@ -1,7 +1,7 @@
 /* h_user: users over HTTP. */
 #include "handlers.h"
 
-#include "user.h"
+#include "directory.h"
 
 #include "etag.h"
 #include "reply.h"
@@ -15,10 +15,17 @@ get_user(struct req *rq)
 enum err
 get_users(struct req *rq)
 {
-	struct buf body = buf_new(rq->arena, 16 * 1024);
-	enum err e = user_list(&rq->ctx, rq->query, &body);
+	struct user_page page;
+	struct list_links links;
+	enum err e = directory_list(&rq->ctx, rq->query, &page);
 
-	return e != OK ? e : reply_json(rq, 200, body.text, body.len);
+	if (e != OK)
+		return e;
+	links = (struct list_links){ .next = { "cursor", page.next },
+				     .prev = { "cursor", page.prev },
+				     .first = { "cursor", page.first },
+				     .total = page.total };
+	return reply_list(rq, &page.body, &links);
 }
 
 enum err

@@ -21,6 +21,10 @@ enum err delete_user_again(struct req *rq); /* the session is over: by this requ
 /* h_auth.c */
 enum err post_login(struct req *rq);
 
+/* h_activity.c */
+enum err get_activities(struct req *rq);
+enum err post_activity(struct req *rq);
+
 /* h_event.c */
 enum err post_event(struct req *rq);
 enum err get_events(struct req *rq);

@@ -5,7 +5,9 @@
 
 #include "text.h"
 
+#include "activity.h"
 #include "auth.h"
+#include "directory.h"
 #include "stats.h"
 #include "stream.h"
 
@@ -32,6 +34,10 @@ const struct route ROUTES[] = {
 	  "sign up" },
 	{ "POST",   API "/auth/login", post_login,   ANYONE,   COUNT_LOGIN, &SIGN_IN,  IN_CREATE,       NULL,
 	  "log in" },
+	{ "GET",    API "/users/{id}/activities", get_activities, SELF, ASK_NOTHING, NULL, 0, &ACTIVITY_QUERY,
+	  "what a user did, newest first" },
+	{ "POST",   API "/users/{id}/activities", post_activity, SELF, ASK_NOTHING, &ACTIVITY, IN_CREATE, NULL,
+	  "note that a user did something" },
 	{ "GET",    API "/users/{id}/events", get_user_events, SELF, ASK_NOTHING, NULL, 0, &USER_STREAM_QUERY,
 	  "what happened to one user" },
 	{ "GET",    API "/events",     get_events,   AN_ADMIN, ASK_NOTHING, NULL,      0,               &STREAM_QUERY,

@@ -4,6 +4,7 @@
  */
 #include "fuzz.h"
 
+#include "directory.h"
 #include "etag.h"
 #include "query.h"
 #include "reply.h"

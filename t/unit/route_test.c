@@ -16,6 +16,7 @@ static const struct {
 	{ "/api/v1/users/mex", "GET, HEAD, PATCH, PUT, DELETE" },
 	{ "/api/v1/users/1/events", "GET, HEAD" },
 	{ "/api/v1/users/1/events/", "GET, HEAD" },
+	{ "/api/v1/users/1/activities/", "GET, HEAD, POST" },
 	{ "/api/v1/users/me/events", NULL },
 	{ "/api/v1/users/1/eventsx", NULL },
 	{ "/api/v1/events/", "GET, HEAD, POST" },

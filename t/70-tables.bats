@@ -54,7 +54,7 @@ nginx_codes() {
 @test "usherctl tells what it can, and refuses what it can't" {
 	local word
 	run -0 usherctl --help
-	for word in 'migrate up' 'migrate down' 'migrate status' 'migrate new' 'admin create' config 'cache flush' version; do
+	for word in 'migrate up' 'migrate down' 'migrate status' 'migrate new' 'admin create' config 'cache flush' outbox 'dlq list' 'dlq show' 'dlq replay' version; do
 		[[ $output == *"usherctl $word"* ]]
 	done
 	run -0 usherctl help

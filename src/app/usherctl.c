@@ -16,33 +16,19 @@
 #include "rnd.h"
 #include "text.h"
 
-#include "db.h"
 #include "kv.h"
 #include "migrate.h"
 
-#include "ctx.h"
 #include "lockout.h"
 #include "passwd.h"
-#include "settings.h"
 #include "stats.h"
 #include "user.h"
+
+#include "ctl.h"
 
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
-
-enum { DONE, FAILED, WRONG_CALL };
-
-/* What a command works with: the settings are read, the stores opened when asked for. */
-struct tool {
-	struct arena *arena;
-	struct settings s;
-	struct conf_origin origin;
-	struct ctx c;
-	struct db_conf db;
-	int argc; /* what follows the command's own words */
-	char **argv;
-};
 
 struct command {
 	const char *words, *args, *help;
@@ -58,22 +44,22 @@ say(const char *line)
 	puts(line);
 }
 
-static int
-fail(const char *what, const char *why)
+int
+ctl_fail(const char *what, const char *why)
 {
 	fprintf(stderr, "usherctl: %s%s%s\n", what, *why == '\0' ? "" : ": ", why);
 	return FAILED;
 }
 
-static void
-open_stores(struct tool *t)
+void
+ctl_open_stores(struct tool *t)
 {
 	char *id = arena_get(t->arena, UUID_SIZE);
 
 	rnd_uuid7(id);
 	t->db = (struct db_conf){ .url = t->s.database_url,
 				  .program = "usherctl",
-				  .sets = ALL_STATEMENTS,
+				  .sets = TOOL_STATEMENTS,
 				  .log_sql = t->s.log_sql };
 	t->c = (struct ctx){ .arena = t->arena,
 			     .conf = &t->s,
@@ -90,9 +76,8 @@ close_stores(struct tool *t)
 	db_close(&t->c.db);
 }
 
-/* The value of an option such as --email; NULL if it is not there. */
-static const char *
-option(const struct tool *t, const char *name)
+const char *
+ctl_option(const struct tool *t, const char *name)
 {
 	for (int i = 0; i + 1 < t->argc; i++) {
 		if (strcmp(t->argv[i], name) == 0)
@@ -101,8 +86,8 @@ option(const struct tool *t, const char *name)
 	return NULL;
 }
 
-static bool
-flag(const struct tool *t, const char *name)
+bool
+ctl_flag(const struct tool *t, const char *name)
 {
 	for (int i = 0; i < t->argc; i++) {
 		if (strcmp(t->argv[i], name) == 0)
@@ -141,7 +126,7 @@ run_migrate_down(struct tool *t)
 	int64_t steps = 1;
 
 	if (t->argc > 0 && (!text_to_int(t->argv[0], &steps) || steps < 1 || steps > 9999))
-		return fail("migrate down", "N is a number from 1"), WRONG_CALL;
+		return ctl_fail("migrate down", "N is a number from 1"), WRONG_CALL;
 	return migrate_down(&m, (int)steps) == OK ? DONE : FAILED;
 }
 
@@ -159,7 +144,7 @@ run_migrate_new(struct tool *t)
 	struct migrate m = { t->arena, NULL, t->s.migrations_dir, NULL, say };
 
 	if (t->argc != 1)
-		return fail("migrate new", "wants one NAME"), WRONG_CALL;
+		return ctl_fail("migrate new", "wants one NAME"), WRONG_CALL;
 	return migrate_new(&m, t->argv[0]) == OK ? DONE : FAILED;
 }
 
@@ -200,7 +185,7 @@ report_faults(const struct ctx *c)
 		struct buf b = buf_new(c->arena, 64);
 
 		msg_print(&b, c->faults.at[i].msg, EN, c->faults.at[i].field);
-		fail(c->faults.at[i].name == NULL ? "" : c->faults.at[i].name, b.text);
+		ctl_fail(c->faults.at[i].name == NULL ? "" : c->faults.at[i].name, b.text);
 	}
 	return FAILED;
 }
@@ -220,15 +205,16 @@ set_value(struct tool *t, struct user *u, const char *name, const char *text)
 static int
 run_admin_create(struct tool *t)
 {
-	const char *email = option(t, "--email"), *name = option(t, "--name"), *password;
+	const char *email = ctl_option(t, "--email"), *name = ctl_option(t, "--name"), *password;
 	struct user in, out;
 	enum err e;
 
-	if (email == NULL || !flag(t, "--password-stdin"))
-		return fail("admin create", "--email and --password-stdin are needed"), WRONG_CALL;
+	if (email == NULL || !ctl_flag(t, "--password-stdin"))
+		return ctl_fail("admin create", "--email and --password-stdin are needed"),
+		       WRONG_CALL;
 	if (!read_password(t->arena, &password))
-		return fail("admin create", "no password on standard input");
-	open_stores(t);
+		return ctl_fail("admin create", "no password on standard input");
+	ctl_open_stores(t);
 	shape_clear(&USER, &in);
 	set_value(t, &in, "name", name == NULL ? "Administrator" : name);
 	set_value(t, &in, "email", email);
@@ -241,7 +227,7 @@ run_admin_create(struct tool *t)
 	if (e == E_INVALID)
 		return report_faults(&t->c);
 	if (e != OK)
-		return fail(err_row(e)->en, db_complaint(t->c.db));
+		return ctl_fail(err_row(e)->en, db_complaint(t->c.db));
 	printf("%s is an admin (user %lld)\n", in.email, (long long)out.id);
 	return DONE;
 }
@@ -272,12 +258,12 @@ run_user_unlock(struct tool *t)
 	enum err e;
 
 	if (t->argc != 1)
-		return fail("user unlock", "wants one address or number"), WRONG_CALL;
-	open_stores(t);
+		return ctl_fail("user unlock", "wants one address or number"), WRONG_CALL;
+	ctl_open_stores(t);
 	if ((e = user_named(t, t->argv[0], &id)) == OK)
 		e = lockout_release(&t->c, id, &was);
 	if (e != OK)
-		return fail(err_row(e)->en, db_complaint(t->c.db));
+		return ctl_fail(err_row(e)->en, db_complaint(t->c.db));
 	printf("user %lld %s\n", (long long)id, was ? "is unlocked" : "was not locked");
 	return DONE;
 }
@@ -291,7 +277,7 @@ run_config(struct tool *t)
 {
 	struct buf b = buf_new(t->arena, 4096);
 
-	if (flag(t, "--markdown"))
+	if (ctl_flag(t, "--markdown"))
 		conf_manual(&b, &SETTINGS);
 	else
 		conf_print(&b, &SETTINGS, &t->s, &t->origin);
@@ -313,15 +299,15 @@ run_errors(struct tool *t)
 static int
 run_stats(struct tool *t)
 {
-	const char *text = option(t, "--days");
+	const char *text = ctl_option(t, "--days");
 	int64_t days = 7;
 	struct stats *day, all;
 
 	if (text != NULL && (!text_to_int(text, &days) || days < 1 || days > 366))
-		return fail("stats", "--days is a number from 1 to 366"), WRONG_CALL;
-	open_stores(t);
+		return ctl_fail("stats", "--days is a number from 1 to 366"), WRONG_CALL;
+	ctl_open_stores(t);
 	if (stats_read(&t->c, days, &day, &all) != OK)
-		return fail("stats", db_complaint(t->c.db));
+		return ctl_fail("stats", db_complaint(t->c.db));
 	printf("%-10s  %10s %10s %13s %10s\n", "day", "new_users", "logins", "failed_logins",
 	       "events");
 	for (int i = 0; i < days; i++)
@@ -339,9 +325,9 @@ run_cache_flush(struct tool *t)
 {
 	int64_t n;
 
-	open_stores(t);
+	ctl_open_stores(t);
 	if (user_cache_flush(&t->c, &n) != OK)
-		return fail("cache flush", "Redis does not answer");
+		return ctl_fail("cache flush", "Redis does not answer");
 	printf("%lld cached users dropped\n", (long long)n);
 	return DONE;
 }
@@ -387,6 +373,18 @@ static const struct command COMMANDS[] = {
 	{ "cache flush", "",
 	  "drop all cached users from Redis",
 	  "", 0, NEED_DATABASE, run_cache_flush },
+	{ "outbox", "",
+	  "how many events wait for Kafka, and which has waited longest",
+	  "", 0, NEED_DATABASE, ctl_outbox },
+	{ "dlq list", "",
+	  "the dead letters: messages that could not be processed, and why",
+	  "", 0, 0, ctl_dlq_list },
+	{ "dlq show", "PARTITION:OFFSET",
+	  "one of them, whole",
+	  "", 1, 0, ctl_dlq_show },
+	{ "dlq replay", "PARTITION:OFFSET | --all",
+	  "send one to its topic again; or all, and take them out of the dead letters",
+	  "--all", 1, 0, ctl_dlq_replay },
 	{ "version", "",
 	  "the version",
 	  "", 0, 0, run_version },
@@ -458,7 +456,7 @@ run(struct tool *t, const struct command *cmd)
 	int status;
 
 	if (useless != NULL)
-		return fail(useless, "not known here; see usherctl --help"), WRONG_CALL;
+		return ctl_fail(useless, "not known here; see usherctl --help"), WRONG_CALL;
 
 	settings_load(t->arena, "usherctl", ".env", cmd->need, &t->s, &t->origin);
 	log_init("usherctl", "text", "warn");

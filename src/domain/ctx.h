@@ -40,9 +40,10 @@ struct ctx {
 /* The caller is at fault: note which value of the body and why; returns `e`. No log. */
 enum err refuse(struct ctx *c, enum err e, const char *field, enum msg m);
 
-/* The statements of a worker, and of the daemon, for db_open. */
+/* The statements of a worker, of the daemon, and of the operator's tool, for db_open. */
 struct db_set;
-extern const struct db_set *const ALL_STATEMENTS[], *const DAEMON_STATEMENTS[];
+extern const struct db_set *const ALL_STATEMENTS[], *const DAEMON_STATEMENTS[],
+							    *const TOOL_STATEMENTS[];
 
 /* The turn's one round trip to Redis, and its end. */
 void ctx_hear(struct ctx *c);

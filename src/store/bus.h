@@ -141,4 +141,20 @@ const struct bus_lag *bus_lag(struct bus_in *in, struct arena *a, int wait_ms, i
  * seconds; a client that does not end in that time is left behind to end with the process. */
 void bus_in_close(struct bus_in **in);
 
+/* A place in a topic. */
+struct bus_place {
+	int partition; /* -1: any */
+	int64_t offset;
+};
+
+/* Read conf's topic without a group, from `at` on (from its beginning: { -1, 0 }) to where it ends
+ * now: at most `most` messages, in the arena, in order within a partition. OK, perhaps with none;
+ * E_NOT_FOUND (no such topic), E_FORBIDDEN; E_UNAVAILABLE where it was not whole within wait_ms. */
+enum err bus_look(const struct bus_conf *conf, struct arena *a, const struct bus_place *at,
+		  int most, int wait_ms, struct bus_msg **msgs_r, int *n_r) MUST_CHECK;
+
+/* Take out of conf's topic what lies before these `n` places. */
+enum err bus_forget(const struct bus_conf *conf, const struct bus_place *before, int n,
+		    int wait_ms) MUST_CHECK;
+
 #endif

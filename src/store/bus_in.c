@@ -104,46 +104,6 @@ in_rebalance(struct bus_in *in, rd_kafka_event_t *ev)
 		 KI("n", list == NULL ? 0 : list->cnt));
 }
 
-static const struct bus_header *
-copy_headers(struct arena *a, const rd_kafka_message_t *m, int *n_r)
-{
-	rd_kafka_headers_t *from;
-	struct bus_header *to;
-	const void *value;
-	size_t n;
-
-	*n_r = 0;
-	if (rd_kafka_message_headers(m, &from) != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return NULL;
-	n = rd_kafka_header_cnt(from);
-	to = arena_get(a, n * sizeof(*to));
-	for (size_t i = 0; i < n; i++) {
-		rd_kafka_header_get_all(from, i, &to[i].name, &value, &to[i].len);
-		to[i].name = arena_text(a, to[i].name);
-		to[i].value = value == NULL ? NULL : arena_textn(a, value, to[i].len);
-	}
-	*n_r = (int)n;
-	return to;
-}
-
-static void
-copy_message(struct arena *a, const rd_kafka_message_t *m, struct bus_msg *to)
-{
-	rd_kafka_timestamp_type_t type;
-
-	*to = (struct bus_msg){
-		.topic = arena_text(a, rd_kafka_topic_name(m->rkt)),
-		.key = m->key == NULL ? NULL : arena_textn(a, m->key, m->key_len),
-		.key_len = m->key_len,
-		.value = m->payload == NULL ? NULL : arena_textn(a, m->payload, m->len),
-		.value_len = m->len,
-		.partition = m->partition,
-		.offset = m->offset,
-		.timestamp_ms = rd_kafka_message_timestamp(m, &type),
-	};
-	to->headers = copy_headers(a, m, &to->n_headers);
-}
-
 /* Take the next thing that the library has for us; false if there was nothing in time. */
 static bool
 in_poll(struct bus_in *in, struct hearing *h, int wait_ms)
@@ -158,7 +118,7 @@ in_poll(struct bus_in *in, struct hearing *h, int wait_ms)
 		in_rebalance(in, ev);
 	} else if (rd_kafka_event_type(ev) == RD_KAFKA_EVENT_FETCH) {
 		while (h->msg != NULL && (m = rd_kafka_event_message_next(ev)) != NULL)
-			copy_message(h->a, m, &h->msg[h->n++]);
+			bus_copy_message(h->a, m, &h->msg[h->n++]);
 	}
 	link_take(&in->link, ev);
 	rd_kafka_event_destroy(ev);

@@ -253,3 +253,43 @@ link_ask(struct link *l, rd_kafka_topic_t *topic, int wait_ms)
 	rd_kafka_metadata_destroy(md);
 	return code;
 }
+
+static const struct bus_header *
+copy_headers(struct arena *a, const rd_kafka_message_t *m, int *n_r)
+{
+	rd_kafka_headers_t *from;
+	struct bus_header *to;
+	const void *value;
+	size_t n;
+
+	*n_r = 0;
+	if (rd_kafka_message_headers(m, &from) != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return NULL;
+	n = rd_kafka_header_cnt(from);
+	to = arena_get(a, n * sizeof(*to));
+	for (size_t i = 0; i < n; i++) {
+		rd_kafka_header_get_all(from, i, &to[i].name, &value, &to[i].len);
+		to[i].name = arena_text(a, to[i].name);
+		to[i].value = value == NULL ? NULL : arena_textn(a, value, to[i].len);
+	}
+	*n_r = (int)n;
+	return to;
+}
+
+void
+bus_copy_message(struct arena *a, const rd_kafka_message_t *m, struct bus_msg *to)
+{
+	rd_kafka_timestamp_type_t type;
+
+	*to = (struct bus_msg){
+		.topic = arena_text(a, rd_kafka_topic_name(m->rkt)),
+		.key = m->key == NULL ? NULL : arena_textn(a, m->key, m->key_len),
+		.key_len = m->key_len,
+		.value = m->payload == NULL ? NULL : arena_textn(a, m->payload, m->len),
+		.value_len = m->len,
+		.partition = m->partition,
+		.offset = m->offset,
+		.timestamp_ms = rd_kafka_message_timestamp(m, &type),
+	};
+	to->headers = copy_headers(a, m, &to->n_headers);
+}

@@ -52,6 +52,9 @@ void link_hear_news(struct link *l);
 /* Ask for the topic's metadata, or where it is NULL for anything at all. */
 rd_kafka_resp_err_t link_ask(struct link *l, rd_kafka_topic_t *topic, int wait_ms);
 
+/* A message that was heard, its texts in the arena. */
+void bus_copy_message(struct arena *a, const rd_kafka_message_t *m, struct bus_msg *to);
+
 /* Log: a complaint, each once; that Kafka was found or lost; that the client died. */
 void link_complain(struct link *l, const char *facility, const char *text);
 void link_saw(struct link *l, bool is_there);

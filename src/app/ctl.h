@@ -1,0 +1,46 @@
+/*
+ * ctl: what the commands of usherctl are handed, and what they share.
+ *
+ * A command reads its arguments, does one thing, prints for a person and ends with an exit
+ * status. Those that stand here are in files of their own.
+ */
+#ifndef CTL_H
+#define CTL_H
+
+#include "conf.h"
+
+#include "db.h"
+
+#include "ctx.h"
+#include "settings.h"
+
+enum { DONE, FAILED, WRONG_CALL };
+
+/* What a command works with: the settings are read, the stores opened when asked for. */
+struct tool {
+	struct arena *arena;
+	struct settings s;
+	struct conf_origin origin;
+	struct ctx c;
+	struct db_conf db;
+	int argc; /* what follows the command's own words */
+	char **argv;
+};
+
+/* One line on standard error: what failed and why ("" for no more to say). FAILED. */
+int ctl_fail(const char *what, const char *why);
+
+/* The stores as t->c has them from now on; closed when the command has run. */
+void ctl_open_stores(struct tool *t);
+
+/* The value of an option such as --email; NULL if it is not there. */
+const char *ctl_option(const struct tool *t, const char *name);
+bool ctl_flag(const struct tool *t, const char *name);
+
+/* ctl_events.c */
+int ctl_outbox(struct tool *t);
+int ctl_dlq_list(struct tool *t);
+int ctl_dlq_show(struct tool *t);
+int ctl_dlq_replay(struct tool *t);
+
+#endif

@@ -72,6 +72,8 @@ ctl_open_stores(struct tool *t)
 static void
 close_stores(struct tool *t)
 {
+	if (t->c.kv != NULL)
+		ctx_settle(&t->c);
 	kv_close(&t->c.kv);
 	db_close(&t->c.db);
 }

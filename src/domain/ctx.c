@@ -1,6 +1,8 @@
 /* ctx: the list of all statements, and what the front door may ask of the stores. */
 #include "ctx.h"
 
+#include "log.h"
+
 #include "db.h"
 #include "kv.h"
 
@@ -53,6 +55,22 @@ void
 ctx_turn_over(struct ctx *c)
 {
 	kv_turn_over(c->kv);
+}
+
+int
+ctx_unsettled(const struct ctx *c)
+{
+	return kv_unsettled(c->kv);
+}
+
+/* A change whose page could not be put is still a change; the event repairs the cache. */
+void
+ctx_settle(struct ctx *c)
+{
+	int pages = kv_unsettled(c->kv);
+
+	if (kv_settle(c->kv) != OK)
+		log_warn(EV("cache.not_updated"), KI("pages", pages));
 }
 
 enum err

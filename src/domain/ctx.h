@@ -49,6 +49,11 @@ extern const struct db_set *const ALL_STATEMENTS[], *const DAEMON_STATEMENTS[],
 void ctx_hear(struct ctx *c);
 void ctx_turn_over(struct ctx *c);
 
+/* How many changes wait for their pages to reach Redis, and the round trip that brings all of them
+ * there. Whoever answers for a change settles first, so that a later read can't miss it. */
+int ctx_unsettled(const struct ctx *c);
+void ctx_settle(struct ctx *c);
+
 /* OK or E_UNAVAILABLE, for the two stores that answer requests. */
 enum err ctx_database_ready(struct ctx *c) MUST_CHECK;
 enum err ctx_cache_ready(struct ctx *c) MUST_CHECK;

@@ -262,14 +262,6 @@ user_load(struct ctx *c, struct wanted *w, int n)
  * Changes
  */
 
-/* A change whose page could not be put is still a change; the event repairs the cache. */
-static void
-put_now(struct ctx *c, const struct kv_put *puts, int n)
-{
-	if (kv_put(c->kv, puts, n) != OK)
-		log_warn(EV("cache.not_updated"), KS("key", puts[0].key));
-}
-
 void
 user_publish(struct ctx *c, const struct user *u, struct page *page_r)
 {
@@ -279,7 +271,7 @@ user_publish(struct ctx *c, const struct user *u, struct page *page_r)
 	put = put_of_page(c, page_r);
 	if (strcmp(c->conf->cache_write_strategy, "invalidate") == 0)
 		put = put_of_mark(c, u->id, u->version, u->version - 1, STALE_MARK);
-	put_now(c, &put, 1);
+	kv_put_soon(c->kv, &put);
 }
 
 /* The fields that the body bears, as JSON for the statement. */
@@ -480,7 +472,7 @@ user_delete(struct ctx *c, int64_t id, int64_t if_version)
 		return E_STALE;
 	log_info(EV("user.deleted"), KI("user", id));
 	gone = put_of_mark(c, id, u.version + 1, u.version + 1, "");
-	put_now(c, &gone, 1);
+	kv_put_soon(c->kv, &gone);
 	session_gone(c, &ch.ended);
 	return OK;
 }

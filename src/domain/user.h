@@ -156,7 +156,8 @@ enum err user_was_deleted_here(struct ctx *c, int64_t id, enum err otherwise) MU
 /* For the login: the row of an address with its hash. E_NOT_FOUND. */
 enum err user_by_email(struct ctx *c, const char *email, struct user *out_r) MUST_CHECK;
 
-/* Put what a change made of the user into Redis, now (see CACHE_WRITE_STRATEGY). */
+/* Put what a change made of the user into Redis with the next ctx_settle (see
+ * CACHE_WRITE_STRATEGY). */
 void user_publish(struct ctx *c, const struct user *u, struct page *page_r);
 
 /* Make or promote an admin, for usherctl. A new one gets `password`. */

@@ -48,6 +48,9 @@ struct kv {
 	int64_t deadline_us; /* of the round trip under way */
 	bool away;	     /* said once, until it is back */
 	int64_t backoff_ms, next_try_us;
+	int n_soon;
+	bool soon_lost;
+	struct kv_put soon[KV_SOON_MOST];
 	int asked;
 	redisReply *heard;
 	struct kv_rate *rates, **rates_end; /* asked for, in this order */
@@ -682,6 +685,31 @@ kv_put(struct kv *kv, const struct kv_put *puts, int n)
 			hang_up(kv);
 	}
 	return E_UNAVAILABLE;
+}
+
+int
+kv_unsettled(const struct kv *kv)
+{
+	return kv->n_soon;
+}
+
+enum err
+kv_settle(struct kv *kv)
+{
+	bool lost = kv->soon_lost;
+	enum err e = kv->n_soon == 0 ? OK : kv_put(kv, kv->soon, kv->n_soon);
+
+	kv->n_soon = 0;
+	kv->soon_lost = false;
+	return lost ? E_UNAVAILABLE : e;
+}
+
+void
+kv_put_soon(struct kv *kv, const struct kv_put *p)
+{
+	if (kv->n_soon == KV_SOON_MOST)
+		kv->soon_lost = kv_settle(kv) != OK;
+	kv->soon[kv->n_soon++] = *p;
 }
 
 static bool

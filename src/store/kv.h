@@ -81,6 +81,19 @@ void kv_put_later(struct kv *kv, const struct kv_put *p);
  * committed. E_UNAVAILABLE when that can't be said. */
 enum err kv_put(struct kv *kv, const struct kv_put *puts, int n) MUST_CHECK;
 
+enum { KV_SOON_MOST = 8 };
+
+/* Put with the next kv_settle, together with others: for what a writer committed and has not
+ * answered yet. What it points at must live until then; with KV_SOON_MOST waiting it settles
+ * itself first. */
+void kv_put_soon(struct kv *kv, const struct kv_put *p);
+
+/* How many wait to be settled. */
+int kv_unsettled(const struct kv *kv);
+
+/* As kv_put, for all that wait; E_UNAVAILABLE too where an earlier one of them was lost. */
+enum err kv_settle(struct kv *kv) MUST_CHECK;
+
 /* Remove every key that begins with `prefix`, in steps; *n_r says how many. */
 enum err kv_forget_all(struct kv *kv, const char *prefix, int64_t *n_r) MUST_CHECK;
 

@@ -4,7 +4,8 @@
  * All requests of a turn are admitted (path, method, signature) and ask; Redis is heard
  * once; whoever is refused or whose page was heard is answered; missing sessions are
  * loaded in one statement, missing pages in another; what is left, mostly writes, is
- * served one by one. Each is answered once and at once.
+ * served one by one. Each is answered once and at once, but for changes: some of them share
+ * the round trip that brings their pages to Redis, and are answered after it.
  */
 #include "gate.h"
 
@@ -26,6 +27,8 @@
 
 /* How far a request has come in its turn. */
 enum stage { ADMITTED, NO_SESSION, AWAITS_PAGE, READY, ANSWERED };
+
+enum { HELD_MOST = 8 };
 
 /*
  * The first half: admit and ask
@@ -198,6 +201,7 @@ answer(struct req *rq, enum err e)
 	if (e != OK)
 		reply_problem(rq, e);
 	assert(rq->status != 0);
+	log_in(NULL);
 	rq->stage = ANSWERED;
 }
 
@@ -371,6 +375,37 @@ load_pages(struct req *const *rq, int n)
 	}
 }
 
+static void
+release(struct req *const *rq, int n)
+{
+	for (int i = 0; i < n; i++) {
+		if (rq[i]->hold)
+			reply_send(rq[i]);
+	}
+}
+
+/* Answers are held while pages wait; a few only, so that the first need not wait for all. */
+static void
+serve_ready(struct req *const *rq, int n)
+{
+	struct ctx *c = &rq[0]->ctx;
+	int held = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (rq[i]->stage != READY)
+			continue;
+		rq[i]->hold = true;
+		answer(rq[i], OK);
+		if (ctx_unsettled(c) > 0 && ++held < HELD_MOST)
+			continue;
+		ctx_settle(c);
+		release(rq, i + 1);
+		held = 0;
+	}
+	ctx_settle(c);
+	release(rq, n);
+}
+
 void
 gate_turn(struct req *const *rq, int n)
 {
@@ -385,6 +420,6 @@ gate_turn(struct req *const *rq, int n)
 	}
 	load_sessions(rq, n);
 	load_pages(rq, n);
-	answer_all(rq, n, READY, OK);
+	serve_ready(rq, n);
 	ctx_turn_over(&rq[0]->ctx);
 }

@@ -246,6 +246,7 @@ http_read(struct req *rq, int fd)
 	rq->body = "";
 	rq->body_len = 0;
 	rq->status = 0;
+	rq->hold = false;
 	rq->sent = 0;
 	rq->started_us = clock_mono_us();
 	read_params(&rq->head, rq->fcgi.envp);

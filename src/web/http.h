@@ -55,6 +55,8 @@ struct req {
 	void *in, *query;
 
 	int status; /* of the answer; 0 while there is none */
+	bool hold;  /* the answer waits for reply_send */
+	const char *answer;
 	size_t sent;
 };
 

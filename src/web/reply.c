@@ -215,6 +215,14 @@ log_done(const struct req *rq)
 	log_in(NULL);
 }
 
+void
+reply_send(struct req *rq)
+{
+	rq->hold = false;
+	log_done(rq); /* the method's text dies with the request */
+	http_send(rq, rq->answer, rq->sent);
+}
+
 static enum err
 send_off(struct req *rq, struct buf *b, const char *body, size_t len)
 {
@@ -226,9 +234,10 @@ send_off(struct req *rq, struct buf *b, const char *body, size_t len)
 	buf_lit(b, "\r\n");
 	if (strcmp(rq->head.method, "HEAD") != 0)
 		buf_put(b, body, len);
+	rq->answer = b->text;
 	rq->sent = b->len;
-	log_done(rq); /* the method's text dies with the request */
-	http_send(rq, b->text, b->len);
+	if (!rq->hold)
+		reply_send(rq);
 	return OK;
 }
 

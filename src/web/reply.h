@@ -1,5 +1,6 @@
 /*
- * reply: the only writer of answers. Head and body go out as one piece, once.
+ * reply: the only writer of answers. Head and body go out as one piece, once: at once, or
+ * where the request is held with reply_send.
  */
 #ifndef REPLY_H
 #define REPLY_H
@@ -13,6 +14,9 @@ void reply_init(const struct settings *conf);
 
 /* The language of a request's messages, by its Accept-Language. */
 enum lang reply_language(const char *accept_language);
+
+/* Send the answer of a request that was held (rq->hold) while it was made. */
+void reply_send(struct req *rq);
 
 /* A struct by shape, with the status. `location` may be NULL. Never cached. */
 enum err reply_doc(struct req *rq, int status, const struct shape *s, const void *doc);

@@ -167,6 +167,33 @@ test_many_puts(void)
 }
 
 static void
+test_put_soon(void)
+{
+	struct kv_put puts[KV_SOON_MOST + 3];
+	char at[KV_SOON_MOST + 3][64], value[KV_SOON_MOST + 3][16];
+	int there = 0, most = KV_SOON_MOST + 3;
+
+	is_int(kv_settle(kv), OK, "with nothing waiting there is nothing to settle");
+	for (int i = 0; i < most; i++) {
+		snprintf(at[i], sizeof(at[i]), "%ssoon%d", prefix, i);
+		snprintf(value[i], sizeof(value[i]), "%d\n", i + 1);
+		puts[i] = record(at[i], i + 1, value[i]);
+	}
+	for (int i = 0; i < 3; i++)
+		kv_put_soon(kv, &puts[i]);
+	is_int(kv_unsettled(kv), 3, "what is put soon waits");
+	ok(lies_at(at[0]) == NULL, "and is not there yet");
+	for (int i = 3; i < most; i++)
+		kv_put_soon(kv, &puts[i]);
+	is_int(kv_unsettled(kv), 3, "where there are too many, the first go ahead");
+	is_int(kv_settle(kv), OK, "settling brings the rest");
+	is_int(kv_unsettled(kv), 0, "and none waits");
+	for (int i = 0; i < most; i++)
+		there += lies_at(at[i]) != NULL && strcmp(lies_at(at[i]), value[i]) == 0;
+	is_int(there, most, "all lie there");
+}
+
+static void
 test_turns(void)
 {
 	const char *a = key("a"), *b = key("b"), *list = key("list");
@@ -692,6 +719,7 @@ main(void)
 	test_addresses();
 	test_newer_stays();
 	test_many_puts();
+	test_put_soon();
 	test_turns();
 	test_put_later();
 	test_many_asked();

@@ -43,4 +43,7 @@ int ctl_dlq_list(struct tool *t);
 int ctl_dlq_show(struct tool *t);
 int ctl_dlq_replay(struct tool *t);
 
+/* ctl_import.c */
+int ctl_user_import(struct tool *t);
+
 #endif

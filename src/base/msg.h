@@ -68,6 +68,8 @@
 	  "비밀번호는 {min}자 이상이어야 합니다")                                         \
 	X(PASSWORD_COMMON, "password_common",   "This password is too common",            \
 	  "너무 흔한 비밀번호입니다")                                                     \
+	X(HASH,           "password_hash",      "Must be a whole hash of a known scheme, and not too costly a one", \
+	  "알려진 방식의 온전한 해시여야 하며 비용이 지나치지 않아야 합니다")                 \
 	X(AGE_RANGE,      "out_of_range",       "The age must be between {min} and {max}", \
 	  "나이는 {min}-{max} 사이여야 합니다")                                           \
 	X(SETTING,        "setting",            "is not valid", "올바르지 않습니다")

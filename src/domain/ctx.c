@@ -11,6 +11,7 @@
 #include "directory.h"
 #include "effect.h"
 #include "event.h"
+#include "import.h"
 #include "lockout.h"
 #include "outbox.h"
 #include "session.h"
@@ -32,7 +33,8 @@
 /* clang-format on */
 
 const struct db_set *const ALL_STATEMENTS[] = { OF_WORKERS, NULL };
-const struct db_set *const TOOL_STATEMENTS[] = { OF_WORKERS, &OUTBOX_STATEMENTS, NULL };
+const struct db_set *const TOOL_STATEMENTS[] = { OF_WORKERS, &IMPORT_STATEMENTS, &OUTBOX_STATEMENTS,
+						 NULL };
 
 const struct db_set *const DAEMON_STATEMENTS[] = {
 	&USER_STATEMENTS, &SESSION_STATEMENTS, &OUTBOX_STATEMENTS, &EFFECT_STATEMENTS, NULL,

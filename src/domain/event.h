@@ -24,7 +24,10 @@
 	"e AS (INSERT INTO events (event_id, event_type, user_id, version, data,"         \
 	"  request_id, attempt_id, traceparent)"                                          \
 	" SELECT $1::uuid, " type ", " uid ", " version ", " data ", $2, $3, $4 FROM " from \
-	" RETURNING *),"                                                                  \
+	" RETURNING *), " SQL_OUTBOX
+
+/* What the CTE e has made of events, on its way to Kafka. */
+#define SQL_OUTBOX                                                                        \
 	"o AS (INSERT INTO outbox (id, aggregateid, type, payload, request_id, traceparent)" \
 	" SELECT event_id, COALESCE(user_id::text, event_id::text), event_type,"          \
 	"  json_build_object('event_id', event_id, 'event_type', event_type,"             \

@@ -112,6 +112,105 @@ passwd_is_old(const char *hash)
 	return strncmp(hash, "$2b$", 4) != 0 || atoi(hash + 4) < set_cost;
 }
 
+/*
+ * Hashes made elsewhere
+ */
+
+#define LETTERS "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+/* Each reads what says the cost; what is behind it, or NULL where that is too much. */
+
+static const char *
+two_digits(const char *p)
+{
+	bool form = strspn(p, "0123456789") == 2 && p[2] == '$';
+
+	return form && atoi(p) >= 4 && atoi(p) <= 15 ? p + 3 : NULL;
+}
+
+static const char *
+rounds(const char *p)
+{
+	size_t digits;
+
+	if (strncmp(p, "rounds=", 7) != 0)
+		return p; /* 5000 */
+	digits = strspn(p += 7, "0123456789");
+	return digits >= 4 && digits <= 7 && p[digits] == '$' && atoi(p) <= 1000000 ? p + digits + 1
+										    : NULL;
+}
+
+/* At most 64 MiB: N and r of yescrypt as crypt_gensalt writes them. */
+static const char *
+memory(const char *p)
+{
+	bool fits = p[0] == 'j' && p[1] != '\0' && strchr("56789AB", p[1]) != NULL &&
+		    p[2] != '\0' && strchr("5T", p[2]) != NULL && p[3] == '$';
+
+	return fits ? p + 4 : NULL;
+}
+
+static const char *
+scrypt_memory(const char *p)
+{
+	bool fits = *p != '\0' && strchr("6789ABC", *p) != NULL &&
+		    strncmp(p + 1, "U..../....", 10) == 0;
+
+	return fits ? p + 11 : NULL;
+}
+
+static const char *
+fixed(const char *p)
+{
+	return p;
+}
+
+/* clang-format off */
+static const struct scheme {
+	const char *prefix;
+	const char *(*cost)(const char *p);
+	size_t salt_most; /* before a '$'; 0: it is part of the rest */
+	size_t rest;
+} SCHEMES[] = {
+	{ "$2a$", two_digits,     0, 53 }, { "$2b$", two_digits,     0, 53 },
+	{ "$2y$", two_digits,     0, 53 }, { "$y$",  memory,        86, 43 },
+	{ "$gy$", memory,        86, 43 }, { "$7$",  scrypt_memory, 86, 43 },
+	{ "$6$",  rounds,        16, 86 }, { "$5$",  rounds,        16, 43 },
+	{ "$1$",  fixed,          8, 22 },
+};
+/* clang-format on */
+
+static bool
+is_of(const struct scheme *s, const char *text)
+{
+	size_t prefix = strlen(s->prefix), salt;
+	const char *p = strncmp(text, s->prefix, prefix) == 0 ? s->cost(text + prefix) : NULL;
+
+	if (p == NULL)
+		return false;
+	if (s->salt_most > 0) {
+		salt = strcspn(p, "$");
+		if (salt > s->salt_most || strspn(p, LETTERS) != salt || p[salt] != '$')
+			return false;
+		p += salt + 1;
+	}
+	return strlen(p) == s->rest && strspn(p, LETTERS) == s->rest;
+}
+
+enum msg
+passwd_rule_hash(struct arena *a, const char *text, const char **out_r)
+{
+	bool ours = strncmp(text, LONG_TAG "$2b$", sizeof(LONG_TAG "$2b$") - 1) == 0;
+	const char *bare = ours ? text + sizeof(LONG_TAG) - 1 : text;
+
+	*out_r = arena_text(a, text);
+	for (size_t i = 0; i < NELEM(SCHEMES); i++) {
+		if (is_of(&SCHEMES[i], bare))
+			return crypt_checksalt(bare) == CRYPT_SALT_INVALID ? MSG_HASH : MSG_OK;
+	}
+	return MSG_HASH;
+}
+
 /* Lists are in lower case, and capitals make a common word no secret. */
 bool
 passwd_is_common(const char *password)

@@ -21,6 +21,11 @@ enum err passwd_hash(struct arena *a, const char *password, const char **hash_r)
  * that libcrypt can't read is false, and logged. */
 bool passwd_matches(const char *password, const char *hash);
 
+/* A rule for hashes made elsewhere: whole, of a scheme that we verify (bcrypt, yescrypt,
+ * gost-yescrypt, scrypt, SHA-512-, SHA-256- and MD5-crypt), and not so costly that a login would
+ * hold a worker for long or take much memory. */
+enum msg passwd_rule_hash(struct arena *a, const char *text, const char **out_r);
+
 /* Ought this hash be made anew at the next login: of a lower cost, or not ours? */
 bool passwd_is_old(const char *hash);
 

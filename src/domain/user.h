@@ -26,19 +26,24 @@ enum {
 	IN_CHANGED_ROW = 64, /* what a change answers besides */
 	IN_LOGIN_ROW = 128,
 	WITH_ACTIVITIES = 256, /* in a list that includes them */
+	IN_IMPORT = 512,   /* in what usherctl brings from another system */
 };
 /* clang-format on */
 
-#define BY_ANYONE (SHOWN | IN_ROW | IN_CREATE | IN_CHANGE | IN_REPLACE)
-#define BY_RIGHT (SHOWN | IN_ROW | BY_ADMIN)
+#define BY_ANYONE (SHOWN | IN_ROW | IN_CREATE | IN_CHANGE | IN_REPLACE | IN_IMPORT)
+#define BY_RIGHT (SHOWN | IN_ROW | BY_ADMIN | IN_IMPORT)
 #define BY_US (SHOWN | IN_ROW)
+#define NEEDED (IN_CREATE | IN_REPLACE | IN_IMPORT)
+
+/* The activity of who was imported, instead of user_created: gets no welcome mail. */
+#define ACTIVITY_IMPORTED "user_imported"
 
 /* clang-format off */
 /* What the user says of itself. X(member, kind, the rest of the row) */
 #define USER_INPUT(X)                                                                       \
-	X(name, TEXT, .use = BY_ANYONE, .need = IN_CREATE | IN_REPLACE, .min = 1, .max = 100, \
+	X(name, TEXT, .use = BY_ANYONE, .need = NEEDED, .min = 1, .max = 100, \
 	  .rule = rule_line, .help = "what to call the user", .example = "홍길동")           \
-	X(email, TEXT, .use = BY_ANYONE, .need = IN_CREATE | IN_REPLACE, .rule = rule_email, \
+	X(email, TEXT, .use = BY_ANYONE, .need = NEEDED, .rule = rule_email, \
 	  .help = "unique without regard to case", .example = "hong@example.com")           \
 	X(age, INT, .use = BY_ANYONE, .nullable = true, .min = 0, .max = 150,               \
 	  .out_of_range = MSG_AGE_RANGE, .help = "years", .example = "30")                  \

@@ -95,11 +95,16 @@ change_statement() {
 	local log
 	log=$(realpath "$USHER_VAR/log/postgres.log")
 	pg_admin -d usher -c "ALTER SYSTEM SET log_min_duration_statement = 0" -c "SELECT pg_reload_conf()" >/dev/null
-	sleep 0.3
-	clean_shot patch 1 "$READERS" 1 "$MANY"
+	wait_for 10 change_was_logged "$log" || die "PostgreSQL logs no statement"
 	pg_admin -d usher -c "ALTER SYSTEM SET log_min_duration_statement = '200ms'" -c "SELECT pg_reload_conf()" >/dev/null
 	grep -a -m 1 ' execute user_change: ' "$log" | sed 's/.* execute user_change: //'
 	: >"$log" # a thousand lines of it
+}
+
+# The workers' sessions hear of a new setting a moment after it was made.
+change_was_logged() {
+	clean_shot patch 1 "$READERS" 1 "$MANY"
+	grep -aq ' execute user_change: ' "$1"
 }
 
 change_by_pgbench() {
@@ -180,12 +185,14 @@ read_quiet() {
 	quiet_rate=$RATE
 }
 
-# Logins begin a second earlier and end a second later.
+hashers_are_busy() { [[ $(pool_pids auth | xargs -r -n 1 ps -o stat= -p | grep -c ^R) == "$HASHERS" ]]; }
+
+# Logins begin earlier and end later.
 read_in_storm() {
 	local logins
 	(clean_shot login $((SECONDS_EACH + 2)) 16 "$login_next" "$MANY" && echo "$REQUESTS") >"$BENCH_LOG/storm" &
 	logins=$!
-	sleep 1
+	wait_for 10 hashers_are_busy
 	clean_shot get "$SECONDS_EACH" "$CONNECTIONS" 1 "$HOT"
 	storm_p99=$P99
 	storm_rate=$RATE

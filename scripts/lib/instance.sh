@@ -14,6 +14,7 @@ export USHER_ROOT USHER_VAR USHER_PORT USHER_BUILD USHER_BIN
 BASE_URL=http://127.0.0.1:$USHER_PORT
 KAFKA_PORT=$((USHER_PORT + 1012)) # 9092 for the default
 KAFKA_CONTROLLER_PORT=$((USHER_PORT + 1013))
+MAIL_PORT=$((USHER_PORT + 1014))
 
 # Preferences: the environment wins, then $USHER_VAR/.env, then these. All clients of a dev stack
 # share one address, so the rates per address are off.
@@ -24,6 +25,8 @@ PREFERENCES=(
 	RATE_SIGNUP_IP=0
 	LOG_LEVEL=info
 	LOG_FORMAT=json
+	MAIL_FROM=no-reply@example.com
+	SMTP_STARTTLS=if_offered
 )
 
 # instance_dirs: makes the folders. Sockets lie in $USHER_VAR/run, which is a link to a short
@@ -79,7 +82,8 @@ instance_secrets() {
 	. "$file"
 }
 
-# instance_env: exports what the programs read.
+# instance_env: exports what the programs read. Mail goes to the stack's own server, unless
+# USHER_SMTP_URL names another, or (empty) none.
 instance_env() {
 	local run row name
 	run=$(run_path)
@@ -104,9 +108,11 @@ instance_env() {
 	PASSWORD_DENYLIST_FILE=$USHER_ROOT/src/share/common-passwords.txt
 	MAIL_DIR=$USHER_VAR/mail
 	METRICS_FILE=$run/metrics
+	SMTP_URL=${USHER_SMTP_URL-smtp://127.0.0.1:$MAIL_PORT}
+	PUBLIC_URL=$BASE_URL
 	export BASE_URL DATABASE_URL DATABASE_SYNC_URL PROFILE_DATABASE_URL PROFILE_DATABASE_SYNC_URL \
 		REDIS_URL KAFKA_BOOTSTRAP_SERVERS JWT_SECRET_KEY MIGRATIONS_DIR \
-		PASSWORD_DENYLIST_FILE MAIL_DIR METRICS_FILE USHER_RUN
+		PASSWORD_DENYLIST_FILE MAIL_DIR METRICS_FILE SMTP_URL PUBLIC_URL USHER_RUN
 }
 
 # instance_env_print: the same as lines for "eval", what the shell had before included.
@@ -114,8 +120,8 @@ instance_env_print() {
 	local name row
 	for name in BASE_URL DATABASE_URL DATABASE_SYNC_URL PROFILE_DATABASE_URL \
 		PROFILE_DATABASE_SYNC_URL REDIS_URL KAFKA_BOOTSTRAP_SERVERS JWT_SECRET_KEY \
-		MIGRATIONS_DIR PASSWORD_DENYLIST_FILE MAIL_DIR METRICS_FILE USHER_VAR USHER_PORT USHER_RUN \
-		USHER_BIN; do
+		MIGRATIONS_DIR PASSWORD_DENYLIST_FILE MAIL_DIR METRICS_FILE SMTP_URL PUBLIC_URL \
+		USHER_VAR USHER_PORT USHER_RUN USHER_BIN; do
 		printf 'export %s=%q\n' "$name" "${!name}"
 	done
 	for row in "${PREFERENCES[@]}"; do

@@ -4,7 +4,8 @@
 
 PACKAGES_BUILD=(gcc make autoconf automake libtool pkg-config autoconf-archive libfcgi-dev libpq-dev
 	libhiredis-dev librdkafka-dev libjansson-dev libjwt-dev libcrypt-dev libcurl4-openssl-dev libssl-dev)
-PACKAGES_RUN=(postgresql-15 redis-server nginx-light spawn-fcgi libfcgi-bin kcat curl jq procps)
+PACKAGES_RUN=(postgresql-15 redis-server nginx-light spawn-fcgi libfcgi-bin kcat curl jq procps
+	python3-aiosmtpd)
 PACKAGES_KAFKA=(openjdk-17-jre-headless maven)
 PACKAGES_TEST=(bats wrk)
 PACKAGES_CHECK=(clang-format-14 shellcheck cppcheck libasan8 libubsan1)

@@ -4,14 +4,14 @@
 
 set -euo pipefail
 
-for part in say instance daemon packages build postgres redis kafka eventd api nginx; do
+for part in say instance daemon packages build postgres redis kafka mail eventd api nginx; do
 	# shellcheck disable=SC1090
 	. "$(dirname "${BASH_SOURCE[0]}")/$part.sh"
 done
 
 # Each has NAME_start, NAME_stop, NAME_ready and NAME_pids; where it needs them, NAME_restart
 # (better than stop and start), NAME_wipe, NAME_logs.
-COMPONENTS=(postgres redis kafka eventd api nginx)
+COMPONENTS=(postgres redis kafka mail eventd api nginx)
 
 defined() { declare -F "$1" >/dev/null; }
 
@@ -76,7 +76,7 @@ migrate() {
 stack_up() {
 	instance_dirs
 	alive kafka || kafka_choose "${KAFKA_WANTED:-real}"
-	stack_each start postgres redis kafka
+	stack_each start postgres redis kafka mail
 	step migrate "schema" "" migrate
 	stack_each restart eventd api nginx
 }

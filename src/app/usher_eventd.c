@@ -106,6 +106,7 @@ live(const struct daemon_role *r, const struct settings *s, pid_t parent)
 
 	snprintf(name, sizeof(name), "usher-%s", r->name);
 	prctl(PR_SET_NAME, name);
+	prctl(PR_SET_NAME, name);	  /* what ps shows */
 	prctl(PR_SET_PDEATHSIG, SIGTERM); /* a parent that was killed outright can't tell us */
 	if (getppid() != parent)
 		_exit(1);

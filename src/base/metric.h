@@ -31,6 +31,12 @@
 	X(EVENTS_DUPLICATE, "usher_events_duplicate_total", "events heard that had been done before") \
 	X(EVENTS_RETRIED, "usher_events_retried_total",    "tries of single events that failed") \
 	X(EVENTS_PARKED,  "usher_events_parked_total",     "events sent to the dead letters") \
+	X(MAILS_SENT,     "usher_mails_sent_total",        "mails that a server has taken") \
+	X(MAILS_DEFERRED, "usher_mails_deferred_total",    "tries of mails that are to be tried again") \
+	X(MAILS_FAILED,   "usher_mails_failed_total",      "mails refused for good, or given up") \
+	X(MAILS_KEPT,     "usher_mails_kept_total",        "mails kept because there is no server to send them with") \
+	X(MAILS_DROPPED,  "usher_mails_dropped_total",     "mails to users who are gone or have another address") \
+	X(ROWS_SWEPT,     "usher_rows_swept_total",        "rows removed because their time was over") \
 	X(SIGNUPS,        "usher_signups_total",           "users created")                 \
 	X(LOGINS,         "usher_logins_total",            "logins that succeeded")         \
 	X(LOGINS_FAILED,  "usher_logins_failed_total",     "logins refused")                \

@@ -15,6 +15,12 @@ static const struct {
 };
 
 const char *
+msg_lang(enum lang lang)
+{
+	return lang == KO ? "ko" : "en";
+}
+
+const char *
 msg_type(enum msg m)
 {
 	assert(m > MSG_OK && m < MSG_COUNT);

@@ -83,6 +83,9 @@ enum lang { EN, KO, LANG_COUNT };
 
 struct field;
 
+/* "en" or "ko". */
+const char *msg_lang(enum lang lang);
+
 /* The machine's word for `m`. */
 const char *msg_type(enum msg m);
 

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -108,4 +109,24 @@ rnd_sha256(const void *bytes, size_t len, unsigned char out[SHA256_SIZE])
 	     EVP_DigestUpdate(ctx, bytes, len) == 1 && EVP_DigestFinal_ex(ctx, out, NULL) == 1;
 	if (!ok)
 		abort(); /* no SHA-256: nothing of ours can work */
+}
+
+void
+rnd_secret_hash(const char *secret, char hash[SECRET_HASH_SIZE])
+{
+	unsigned char digest[SHA256_SIZE];
+
+	rnd_sha256(secret, strlen(secret), digest);
+	rnd_hex(digest, sizeof(digest), hash);
+}
+
+void
+rnd_secret(char secret[SECRET_SIZE], char hash[SECRET_HASH_SIZE])
+{
+	unsigned char bytes[32];
+
+	rnd_bytes(bytes, sizeof(bytes));
+	rnd_base64url(bytes, sizeof(bytes), secret);
+	explicit_bzero(bytes, sizeof(bytes));
+	rnd_secret_hash(secret, hash);
 }

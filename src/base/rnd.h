@@ -26,6 +26,15 @@ void rnd_base64url(const void *bytes, size_t len, char *out);
 /* Lower-case hexadecimal; `out` holds 2 * len + 1. */
 void rnd_hex(const void *bytes, size_t len, char *out);
 
+enum { SECRET_SIZE = 44, SECRET_HASH_SIZE = 65 };
+
+/* A secret for somebody to bring back: 256 random bits as base64url, of which we keep the
+ * hash only: SHA-256 in hexadecimal. */
+void rnd_secret(char secret[SECRET_SIZE], char hash[SECRET_HASH_SIZE]);
+
+/* The hash of what was brought back, whatever it is. */
+void rnd_secret_hash(const char *secret, char hash[SECRET_HASH_SIZE]);
+
 /* Equal? Takes the same time wherever two texts of one length differ. */
 bool rnd_same(const void *a, const void *b, size_t len);
 

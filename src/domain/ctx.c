@@ -13,10 +13,13 @@
 #include "event.h"
 #include "import.h"
 #include "lockout.h"
+#include "mail.h"
+#include "onetime.h"
 #include "outbox.h"
 #include "session.h"
 #include "stats.h"
 #include "stream.h"
+#include "sweep.h"
 #include "user.h"
 
 /* clang-format off */
@@ -34,10 +37,11 @@
 
 const struct db_set *const ALL_STATEMENTS[] = { OF_WORKERS, NULL };
 const struct db_set *const TOOL_STATEMENTS[] = { OF_WORKERS, &IMPORT_STATEMENTS, &OUTBOX_STATEMENTS,
-						 NULL };
+						 &MAIL_STATEMENTS, NULL };
 
 const struct db_set *const DAEMON_STATEMENTS[] = {
-	&USER_STATEMENTS, &SESSION_STATEMENTS, &OUTBOX_STATEMENTS, &EFFECT_STATEMENTS, NULL,
+	&USER_STATEMENTS, &SESSION_STATEMENTS, &OUTBOX_STATEMENTS, &EFFECT_STATEMENTS,
+	&MAIL_STATEMENTS, &ONETIME_STATEMENTS, &SWEEP_STATEMENTS,  NULL,
 };
 
 enum err

@@ -24,6 +24,7 @@ static const struct follows {
 	{ "user_login", false, NULL, "login" },
 	{ "user_login_failed", false, NULL, "login_failed" },
 	{ "user_updated", false, NULL, "update" },
+	{ "user_session_reused", false, "session_reused", NULL },
 };
 
 static const struct follows NOTHING = { "", false, NULL, NULL };
@@ -40,12 +41,16 @@ static const struct db_stmt SQL[] = {
 		"fresh AS (INSERT INTO processed_events (consumer, event_id)"
 		"  SELECT 'effects', event_id FROM heard ON CONFLICT DO NOTHING RETURNING event_id), "
 		"new AS (SELECT heard.* FROM heard JOIN fresh USING (event_id)), "
-		"settings AS (INSERT INTO user_settings (user_id, language) SELECT u.id, $7"
-		"  FROM new JOIN users u ON u.id = new.user_id WHERE new.settings"
+		"spoken AS (SELECT new.event_id, CASE WHEN e.data ->> 'language' IN ('en', 'ko')"
+		"  THEN e.data ->> 'language' ELSE $7 END AS language"
+		"  FROM new LEFT JOIN events e USING (event_id) WHERE new.settings OR new.mail <> ''), "
+		"settings AS (INSERT INTO user_settings (user_id, language) SELECT u.id, spoken.language"
+		"  FROM new JOIN spoken USING (event_id) JOIN users u ON u.id = new.user_id WHERE new.settings"
 		"  ON CONFLICT DO NOTHING), "
 		"mail AS (INSERT INTO mail_outbox (event_id, kind, user_id, recipient, language)"
-		"  SELECT new.event_id, new.mail, u.id, u.email, COALESCE(s.language, $7)"
-		"  FROM new JOIN users u ON u.id = new.user_id LEFT JOIN user_settings s ON s.user_id = u.id"
+		"  SELECT new.event_id, new.mail, u.id, u.email, COALESCE(s.language, spoken.language)"
+		"  FROM new JOIN spoken USING (event_id) JOIN users u ON u.id = new.user_id"
+		"  LEFT JOIN user_settings s ON s.user_id = u.id"
 		"  WHERE new.mail <> '' AND NOT (new.mail = 'welcome' AND EXISTS (SELECT FROM user_activities i"
 		"   WHERE i.user_id = u.id AND i.activity_type = '" ACTIVITY_IMPORTED "'))"
 		"  ON CONFLICT DO NOTHING), "

@@ -8,6 +8,8 @@
 #include "kv.h"
 #include "text.h"
 
+#include "rules.h"
+
 enum { RATE_COUNT_MOST = 10000, RATE_SECONDS_MOST = 86400 };
 
 #ifndef DENYLIST_FILE
@@ -32,6 +34,36 @@ rule_redis(struct arena *a, const char *text, const char **out_r)
 {
 	*out_r = arena_text(a, text);
 	return kv_url_is_good(text) ? MSG_OK : MSG_SETTING;
+}
+
+/* smtp://[user:pw@]host[:port]: there is a host, and nothing that could end a line. */
+static enum msg
+rule_smtp(struct arena *a, const char *text, const char **out_r)
+{
+	size_t scheme = strncmp(text, "smtp://", 7) == 0    ? 7
+			: strncmp(text, "smtps://", 8) == 0 ? 8
+							    : 0;
+	const char *at = strrchr(text, '@'), *host = at == NULL ? text + scheme : at + 1;
+
+	*out_r = arena_text(a, text);
+	if (scheme == 0 || text_has_control(text) || text_has_blank(text))
+		return MSG_SETTING;
+	return strcspn(host, ":/") > 0 ? MSG_OK : MSG_SETTING;
+}
+
+/* What links in mails begin with. */
+static enum msg
+rule_web(struct arena *a, const char *text, const char **out_r)
+{
+	size_t scheme = strncmp(text, "https://", 8) == 0  ? 8
+			: strncmp(text, "http://", 7) == 0 ? 7
+							   : 0;
+
+	*out_r = arena_text(a, text);
+	if (scheme == 0 || text_has_control(text) || text_has_blank(text) ||
+	    strpbrk(text, "#?") != NULL)
+		return MSG_SETTING;
+	return strcspn(text + scheme, ":/") > 0 ? MSG_OK : MSG_SETTING;
 }
 
 /* A key that somebody else knows is no key: examples from manuals are refused whatever
@@ -141,6 +173,28 @@ const struct shape SETTINGS = SHAPE(struct settings,
 	  .help = "what a change does to the cached user: put the new one, or mark the old one stale" },
 	{ ROW(cors_allow_origins, "CORS_ALLOW_ORIGINS"), .def = "*", .min = 1, .max = 4000,
 	  .help = "origins that browsers may call from, separated by commas; `*`: any, without credentials" },
+	{ ROW(smtp_url, "SMTP_URL"), .secret = true, .rule = rule_smtp,
+	  .help = "the mail server, `smtp://[user:pw@]host[:port]` or `smtps://…`; without one mails are logged and kept" },
+	{ ROW(smtp_starttls, "SMTP_STARTTLS"), .def = "required", .choices = "required if_offered",
+	  .help = "of `smtp://`: whether mail may go in plain to a server that offers no TLS; a login never does" },
+	{ ROW(smtp_ca_file, "SMTP_CA_FILE"), .min = 1, .max = 4000,
+	  .help = "certificates (PEM) that the mail server's must lead to, in place of the system's" },
+	{ ROW(smtp_timeout_seconds, "SMTP_TIMEOUT_SECONDS"), .def = "30", .min = 1, .max = 300,
+	  .help = "how long handing over one mail may take, seconds" },
+	{ ROW(mail_from, "MAIL_FROM"), .rule = rule_email,
+	  .help = "the sender's address; must be set where `SMTP_URL` is" },
+	{ ROW(public_url, "PUBLIC_URL"), .def = "http://localhost:8080", .rule = rule_web,
+	  .help = "where the front end's pages are that links in mails lead to" },
+	{ ROW(mail_retry_seconds, "MAIL_RETRY_SECONDS"), .def = "30", .min = 1, .max = 3600,
+	  .help = "wait before a mail is tried a second time, seconds; doubled each time, to an hour" },
+	{ ROW(mail_give_up_hours, "MAIL_GIVE_UP_HOURS"), .def = "48", .min = 1, .max = 720,
+	  .help = "a mail that has waited so long fails with its next refusal, hours" },
+	{ ROW(mail_keep_days, "MAIL_KEEP_DAYS"), .def = "30", .min = 1, .max = 3650,
+	  .help = "how long mails that are over stay in `mail_outbox`, days" },
+	{ ROW(processed_keep_days, "PROCESSED_KEEP_DAYS"), .def = "30", .min = 1, .max = 3650,
+	  .help = "how long consumers know an event again, days; longer than Kafka keeps it" },
+	{ ROW(sweep_seconds, "SWEEP_SECONDS"), .def = "60", .min = 1, .max = 86400,
+	  .help = "wait between two looks for rows whose time is over, seconds" },
 	{ ROW(log_level, "LOG_LEVEL"), .def = "info", .choices = "debug info warn error DEBUG INFO WARN ERROR",
 	  .help = "the least that is logged" },
 	{ ROW(log_format, "LOG_FORMAT"), .def = "json", .choices = "json text", .help = "the form of a line" },
@@ -164,14 +218,22 @@ end_with(const char *program, const char *why)
 	exit(2);
 }
 
+static const struct field *
+row(const char *name)
+{
+	return field_find(&SETTINGS, 1, name);
+}
+
 /* Rules that need two rows. */
 static void
 check_together(struct arena *a, const char *program, const struct settings *s)
 {
 	if (s->bcrypt_cost < 10 && strcmp(s->usher_env, "test") != 0)
 		end_with(program,
-			 conf_complaint(a, field_find(&SETTINGS, 1, "BCRYPT_COST"),
+			 conf_complaint(a, row("BCRYPT_COST"),
 					arena_printf(a, "%lld", (long long)s->bcrypt_cost)));
+	if (s->smtp_url != NULL && s->mail_from == NULL)
+		end_with(program, conf_complaint(a, row("MAIL_FROM"), NULL));
 }
 
 void

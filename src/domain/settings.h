@@ -21,6 +21,11 @@ struct settings {
 	int64_t cache_ttl_seconds;
 	const char *cache_write_strategy;
 	const char *cors_allow_origins;
+	const char *smtp_url, *smtp_ca_file, *smtp_starttls;
+	int64_t smtp_timeout_seconds;
+	const char *mail_from, *public_url;
+	int64_t mail_retry_seconds, mail_give_up_hours, mail_keep_days;
+	int64_t processed_keep_days, sweep_seconds;
 	const char *log_level, *log_format;
 	bool log_sql;
 	int64_t slow_ms;

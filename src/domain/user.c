@@ -48,13 +48,14 @@ const struct shape USER = SHAPE_GIVEN(struct user,
 enum { CREATE, CHANGE, LOCK, DELETE, LOAD, BY_EMAIL, PROMOTE };
 
 /* clang-format off */
-/* $5 the fields as JSON, $6 the hash */
+/* $5 the fields as JSON, $6 the hash, $7 the language that was spoken to its maker */
 #define SQL_INSERT(role)                                                                     \
 	"WITH u AS (INSERT INTO users (password_hash, role" USER_INPUT(USER_COLUMN) ")"      \
 	" SELECT $6, '" role "'" USER_INPUT(USER_COLUMN_OF_R)                                \
 	" FROM jsonb_populate_record(NULL::users, $5::jsonb) r RETURNING *), "               \
 	SQL_ACTIVITY("user_created", "새 사용자 계정 생성", "NULL", "u")                     \
-	SQL_EVENT("user_created", "u.id", "u.version", SQL_WHOLE("u"), "u")                  \
+	SQL_EVENT("user_created", "u.id", "u.version",                                        \
+		  SQL_WHOLE("u") " || jsonb_build_object('language', $7::text)", "u")                  \
 	"SELECT " USER_COLUMNS ", true FROM u"
 
 /* $5 id, $6 the fields as JSON, $7 the version it must have or NULL. `d` is what differs; nothing
@@ -78,7 +79,7 @@ enum { CREATE, CHANGE, LOCK, DELETE, LOAD, BY_EMAIL, PROMOTE };
 	" SELECT old.*, false FROM old WHERE NOT EXISTS (SELECT FROM u)) u"
 
 static const struct db_stmt SQL[] = {
-	[CREATE] = { "user_create", SQL_INSERT("user"), 6, true },
+	[CREATE] = { "user_create", SQL_INSERT("user"), 7, true },
 	[CHANGE] = { "user_change", SQL_CHANGE, 7, true },
 	[LOCK] = { "user_lock", "SELECT id FROM users WHERE id = $1::bigint FOR UPDATE", 1, false },
 	[DELETE] = { "user_delete",
@@ -94,7 +95,7 @@ static const struct db_stmt SQL[] = {
 	[BY_EMAIL] = { "user_by_email",
 		"SELECT " USER_COLUMNS ", u.password_hash, " SQL_IS_LOCKED("u.id") " FROM users u WHERE "
 		SQL_EMAIL_KEY("u.email") " = " SQL_EMAIL_KEY("$1"), 1, false },
-	[PROMOTE] = { "user_create_admin", SQL_INSERT("admin"), 6, true },
+	[PROMOTE] = { "user_create_admin", SQL_INSERT("admin"), 7, true },
 };
 const struct db_set USER_STATEMENTS = { SQL, NELEM(SQL) };
 /* clang-format on */
@@ -320,7 +321,7 @@ insert(struct ctx *c, int statement, const struct user *in, struct user *out_r)
 	    (e = passwd_hash(c->arena, in->password, &hash)) != OK)
 		return e;
 	e = db_one(c->db, c->arena, &SQL[statement],
-		   ARGS(EVENT_ARGS(c), fields_json(c, in, IN_ROW), hash), &USER,
+		   ARGS(EVENT_ARGS(c), fields_json(c, in, IN_ROW), hash, msg_lang(c->lang)), &USER,
 		   IN_ROW | IN_CHANGED_ROW, out_r);
 	return taken_or(c, e);
 }

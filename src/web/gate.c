@@ -172,6 +172,7 @@ unpack(struct req *rq)
 		return e;
 	if (!is_json(rq->head.content_type))
 		return E_MEDIA_TYPE;
+	rq->ctx.lang = reply_language(rq->head.accept_language); /* a mail may follow */
 	rq->in = arena_get(rq->arena, r->carries->size);
 	return doc_read(rq->arena, r->carries, r->use, rq->body, rq->body_len, rq->in, faults);
 }

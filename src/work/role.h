@@ -36,4 +36,14 @@ void *repair_begin(struct ctx *c);
 int inbox_turn(struct ctx *c, void *state);
 void inbox_end(struct ctx *c, void *state);
 
+/* mail.c */
+void *mail_begin(struct ctx *c);
+int mail_turn(struct ctx *c, void *state);
+void mail_end(struct ctx *c, void *state);
+
+/* sweep.c */
+void *sweep_begin(struct ctx *c);
+int sweep_turn(struct ctx *c, void *state);
+void sweep_end(struct ctx *c, void *state);
+
 #endif

@@ -139,9 +139,25 @@ test_randomness(void)
 	ok(rnd_same("a", "b", 0), "nothing equals nothing");
 }
 
+static void
+test_secrets(void)
+{
+	char one[SECRET_SIZE], two[SECRET_SIZE], hash[SECRET_HASH_SIZE], again[SECRET_HASH_SIZE];
+
+	rnd_secret(one, hash);
+	rnd_secret(two, again);
+	ok(strlen(one) == SECRET_SIZE - 1 && strcmp(one, two) != 0, "two secrets differ");
+	rnd_secret_hash(one, again);
+	is_text(again, hash, "the hash of what comes back is the one that was kept");
+	rnd_secret_hash("abc", hash);
+	is_text(hash, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+		"it is SHA-256");
+}
+
 int
 main(void)
 {
+	test_secrets();
 	test_tables();
 	test_uuids();
 	test_randomness();

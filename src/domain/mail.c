@@ -1,0 +1,102 @@
+/* mail: four statements and a curve. */
+#include "mail.h"
+
+#include "db.h"
+#include "log.h"
+
+#include "settings.h"
+
+enum { WAIT_MOST_S = 3600 };
+
+enum { CLAIM, SETTLE, LIST, RETRY };
+
+/* clang-format off */
+/* An attempt counts when it begins, so that a mail that ends its sender waits ever longer too. */
+static const struct db_stmt SQL[] = {
+	[CLAIM] = { "mail_claim",
+		"UPDATE mail_outbox m SET attempts = attempts + 1,"
+		"  next_try_at = now() + make_interval(secs => $1::int)"
+		" FROM (SELECT id FROM mail_outbox WHERE state = 'waiting' AND next_try_at <= now()"
+		"  ORDER BY next_try_at LIMIT 1 FOR UPDATE SKIP LOCKED) due WHERE m.id = due.id"
+		" RETURNING m.id, m.user_id, m.event_id, m.kind, m.recipient, m.language, m.attempts,"
+		"  m.waiting_since < now() - make_interval(hours => $2::int)", 2, true },
+	[SETTLE] = { "mail_settle",
+		"UPDATE mail_outbox SET state = $2, last_error = $3,"
+		"  next_try_at = now() + make_interval(secs => $4::int),"
+		"  sent_at = CASE WHEN $2 = 'sent' THEN now() END"
+		" WHERE id = $1::bigint AND state = 'waiting'", 4, true },
+	[LIST] = { "mail_list",
+		"SELECT id, state, kind, recipient, created_at, attempts, user_id, last_error"
+		" FROM mail_outbox WHERE ($1::text IS NULL AND state <> 'sent') OR state = $1"
+		" ORDER BY id DESC LIMIT $2::int", 2, false },
+	[RETRY] = { "mail_retry",
+		"UPDATE mail_outbox SET state = 'waiting', attempts = 0, next_try_at = now(),"
+		"  waiting_since = now() WHERE state IN ('failed', 'kept')"
+		"  AND ($1::bigint IS NULL OR id = $1::bigint)", 1, true },
+};
+
+const struct db_set MAIL_STATEMENTS = { SQL, NELEM(SQL) };
+
+static const struct shape MAIL = SHAPE(struct mail,
+	{ F(struct mail, id), .use = 1 },
+	{ F(struct mail, user_id), .use = 1 },
+	{ F(struct mail, event_id), .use = 1 },
+	{ F(struct mail, kind), .use = 1 },
+	{ F(struct mail, recipient), .use = 1 },
+	{ F(struct mail, language), .use = 1 },
+	{ F(struct mail, attempts), .use = 1 },
+	{ F(struct mail, overdue), .use = 1 });
+
+static const struct shape SEEN = SHAPE(struct mail_seen,
+	{ F(struct mail_seen, id), .use = 1 },
+	{ F(struct mail_seen, state), .use = 1 },
+	{ F(struct mail_seen, kind), .use = 1 },
+	{ F(struct mail_seen, recipient), .use = 1 },
+	{ .name = "created_at", .off = offsetof(struct mail_seen, created_at), .kind = K_TIME, .use = 1 },
+	{ F(struct mail_seen, attempts), .use = 1 },
+	{ F(struct mail_seen, user_id), .use = 1 },
+	{ F(struct mail_seen, last_error), .use = 1 });
+/* clang-format on */
+
+enum err
+mail_claim(struct ctx *c, int64_t lease_s, struct mail *out_r)
+{
+	return db_one(c->db, c->arena, &SQL[CLAIM],
+		      ARGS(db_int(c->arena, lease_s),
+			   db_int(c->arena, c->conf->mail_give_up_hours)),
+		      &MAIL, 1, out_r);
+}
+
+enum err
+mail_settle(struct ctx *c, const struct mail *m, const char *state, const char *why, int64_t wait_s)
+{
+	return db_do(c->db, &SQL[SETTLE],
+		     ARGS(db_int(c->arena, m->id), state, why, db_int(c->arena, wait_s)), NULL);
+}
+
+int64_t
+mail_wait_s(const struct ctx *c, int64_t attempts)
+{
+	int64_t wait_s = c->conf->mail_retry_seconds;
+
+	while (--attempts > 0 && wait_s < WAIT_MOST_S)
+		wait_s *= 2;
+	return wait_s < WAIT_MOST_S ? wait_s : WAIT_MOST_S;
+}
+
+enum err
+mail_list(struct ctx *c, const char *state, int most, struct mail_seen **rows_r, int *n_r)
+{
+	enum err e = db_many(c->db, c->arena, &SQL[LIST], ARGS(state, db_int(c->arena, most)),
+			     &SEEN, 1, rows_r, n_r);
+
+	for (int i = 0; e == OK && i < *n_r; i++)
+		(*rows_r)[i].recipient = log_masked(c->arena, (*rows_r)[i].recipient);
+	return e;
+}
+
+enum err
+mail_retry(struct ctx *c, int64_t id, int64_t *n_r)
+{
+	return db_do(c->db, &SQL[RETRY], ARGS(db_int(c->arena, id)), n_r);
+}

@@ -1,0 +1,21 @@
+/*
+ * onetime: tokens that are good once, for one purpose, at one address.
+ *
+ * A token is made when the mail that bears it is about to leave, and only its hash is kept:
+ * there is no table, event or log from which one could be read. It dies by use, by time, and
+ * when its user leaves the address that it was sent to.
+ */
+#ifndef ONETIME_H
+#define ONETIME_H
+
+#include "ctx.h"
+
+struct db_set;
+extern const struct db_set ONETIME_STATEMENTS;
+
+/* A new one for the active user whose address this is; *token_r in the arena. E_NOT_FOUND
+ * where there is no such user any more, or it has another address. */
+enum err onetime_make(struct ctx *c, const char *purpose, int64_t minutes, int64_t user_id,
+		      const char *address, const char **token_r) MUST_CHECK;
+
+#endif

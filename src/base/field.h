@@ -46,6 +46,9 @@ struct field {
 	/* Checks and may rewrite the text (trim, fold); MSG_OK or what is wrong. */
 	enum msg  (*rule)(struct arena *a, const char *text, const char **out_r);
 	const char *def, *help, *example;
+	const struct shape *of; /* K_JSON, for the manual: what it holds; NULL: any object */
+	unsigned    of_use;	/* which rows of that */
+	bool        many;	/* a list of them */
 };
 /* clang-format on */
 
@@ -59,12 +62,13 @@ struct shape {
 	size_t size;
 	const struct field *field; /* ends with a row without name; at most 64 rows */
 	size_t given;              /* where the struct keeps its struct given; NO_GIVEN: nowhere */
+	const char *name;          /* of the struct, as in the source: "struct user" */
 };
 
 #define NO_GIVEN SIZE_MAX
-#define SHAPE(T, ...) { sizeof(T), (const struct field[]){ __VA_ARGS__, { 0 } }, NO_GIVEN }
+#define SHAPE(T, ...) { sizeof(T), (const struct field[]){ __VA_ARGS__, { 0 } }, NO_GIVEN, #T }
 #define SHAPE_GIVEN(T, ...) \
-	{ sizeof(T), (const struct field[]){ __VA_ARGS__, { 0 } }, offsetof(T, given) }
+	{ sizeof(T), (const struct field[]){ __VA_ARGS__, { 0 } }, offsetof(T, given), #T }
 /* clang-format on */
 
 /* What is wrong with a request, value by value; room for the first MOST of them. */

@@ -62,21 +62,21 @@ static const struct db_stmt SQL[] = {
 };
 const struct db_set STREAM_STATEMENTS = { SQL, NELEM(SQL) };
 
-struct row {
+struct stored_event {
 	const char *position, *event_id, *event_type;
 	int64_t user_id, version;
 	const char *data, *timestamp;
 };
 
-static const struct shape ROW = SHAPE(struct row,
-	{ F(struct row, position), .use = SHOWN, .help = "for after", .example = "740.12" },
-	{ F(struct row, event_id), .use = SHOWN, .help = "UUIDv7" },
-	{ F(struct row, event_type), .use = SHOWN },
-	{ F(struct row, user_id), .use = SHOWN, .nullable = true },
-	{ F(struct row, version), .use = SHOWN, .nullable = true,
+const struct shape STORED_EVENT = SHAPE(struct stored_event,
+	{ F(struct stored_event, position), .use = SHOWN, .help = "for after", .example = "740.12" },
+	{ F(struct stored_event, event_id), .use = SHOWN, .help = "UUIDv7" },
+	{ F(struct stored_event, event_type), .use = SHOWN },
+	{ F(struct stored_event, user_id), .use = SHOWN, .nullable = true },
+	{ F(struct stored_event, version), .use = SHOWN, .nullable = true,
 	  .help = "of the user; null for what changed no user" },
-	{ F_AS(struct row, data, K_OBJECT), .use = SHOWN },
-	{ F_AS(struct row, timestamp, K_TIME), .use = SHOWN });
+	{ F_AS(struct stored_event, data, K_OBJECT), .use = SHOWN },
+	{ F_AS(struct stored_event, timestamp, K_TIME), .use = SHOWN });
 /* clang-format on */
 
 enum err
@@ -102,16 +102,16 @@ read_page(struct ctx *c, const struct db_stmt *st, const struct stream_query *q,
 {
 	const char *after = q->after == NULL ? "0.0" : q->after, *point = strchr(after, '.');
 	const char *txid = arena_textn(c->arena, after, (size_t)(point - after));
-	struct row *rows;
+	struct stored_event *rows;
 	int n;
 	enum err e = db_many(c->db, c->arena, st,
-			     ARGS(txid, point + 1, db_int(c->arena, q->limit), only), &ROW, SHOWN,
-			     &rows, &n);
+			     ARGS(txid, point + 1, db_int(c->arena, q->limit), only), &STORED_EVENT,
+			     SHOWN, &rows, &n);
 
 	if (e != OK)
 		return e;
 	out_r->body = buf_new(c->arena, (size_t)n * 256 + 16);
-	doc_print_rows(&out_r->body, &ROW, SHOWN, rows, n);
+	doc_print_rows(&out_r->body, &STORED_EVENT, SHOWN, rows, n);
 	out_r->last = n == q->limit ? rows[n - 1].position : NULL;
 	return OK;
 }

@@ -43,6 +43,9 @@ struct stream_query {
 
 extern const struct shape STREAM_QUERY, USER_STREAM_QUERY;
 
+/* An event as readers get it: what a page holds. */
+extern const struct shape STORED_EVENT;
+
 struct stream_page {
 	struct buf body;  /* a JSON array */
 	const char *last; /* the position of its last event, where there may be more; else NULL */

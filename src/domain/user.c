@@ -18,6 +18,7 @@
 #include "rnd.h"
 #include "text.h"
 
+#include "activity.h"
 #include "event.h"
 #include "lockout.h"
 #include "passwd.h"
@@ -41,8 +42,8 @@ const struct shape USER = SHAPE_GIVEN(struct user,
 	{ F(struct user, password_hash), .use = IN_LOGIN_ROW | IN_IMPORT, .need = IN_IMPORT,
 	  .secret = true, .rule = passwd_rule_hash, .help = "made by another system" },
 	{ F(struct user, locked), .use = IN_LOGIN_ROW },
-	{ F_AS(struct user, activities, K_JSON), .use = WITH_ACTIVITIES,
-	  .help = "the newest 10, where they are asked for" });
+	{ F_AS(struct user, activities, K_JSON), .use = WITH_ACTIVITIES, .of = &ACTIVITY,
+	  .of_use = SHOWN, .many = true, .help = "the newest 10, where they are asked for" });
 /* clang-format on */
 
 enum { CREATE, CHANGE, LOCK, DELETE, LOAD, BY_EMAIL, PROMOTE };

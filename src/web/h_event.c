@@ -8,6 +8,18 @@
 
 #include "reply.h"
 
+struct stats_page {
+	const char *days, *totals;
+};
+
+/* clang-format off */
+const struct shape STATS_PAGE = SHAPE(struct stats_page,
+	{ F_AS(struct stats_page, days, K_JSON), .use = SHOWN, .of = &STATS, .of_use = STATS_OF_DAY,
+	  .many = true, .help = "oldest first" },
+	{ F_AS(struct stats_page, totals, K_JSON), .use = SHOWN, .of = &STATS, .of_use = STATS_TOTALS,
+	  .help = "ever" });
+/* clang-format on */
+
 enum err
 post_event(struct req *rq)
 {
@@ -47,16 +59,13 @@ enum err
 get_stats(struct req *rq)
 {
 	const struct stats_query *q = rq->query;
-	struct buf body = buf_new(rq->arena, 1024);
+	struct buf all = buf_new(rq->arena, 1024), sum = buf_new(rq->arena, 128);
 	struct stats *days, totals;
 	enum err e = stats_read(&rq->ctx, q->days, &days, &totals);
 
 	if (e != OK)
 		return e;
-	buf_lit(&body, "{\"days\":");
-	doc_print_rows(&body, &STATS, STATS_OF_DAY, days, (int)q->days);
-	buf_lit(&body, ",\"totals\":");
-	doc_print(&body, &STATS, STATS_TOTALS, &totals);
-	buf_char(&body, '}');
-	return reply_json(rq, 200, body.text, body.len);
+	doc_print_rows(&all, &STATS, STATS_OF_DAY, days, (int)q->days);
+	doc_print(&sum, &STATS, STATS_TOTALS, &totals);
+	return reply_doc(rq, 200, &STATS_PAGE, &(struct stats_page){ all.text, sum.text });
 }

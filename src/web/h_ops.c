@@ -1,16 +1,46 @@
 /* h_ops: what an operator's probes ask. */
 #include "handlers.h"
 
-#include "buf.h"
+#include "doc.h"
 
 #include "reply.h"
+
+struct health {
+	const char *status;
+};
+
+struct checks {
+	const char *postgresql, *redis;
+};
+
+struct readiness {
+	const char *status, *checks;
+};
+
+/* clang-format off */
+const struct shape HEALTH = SHAPE(struct health,
+	{ F(struct health, status), .use = SHOWN, .choices = "ok" });
+
+static const struct shape CHECKS = SHAPE(struct checks,
+	{ F(struct checks, postgresql), .use = SHOWN, .choices = "ok unavailable" },
+	{ F(struct checks, redis), .use = SHOWN, .choices = "ok unavailable" });
+
+const struct shape READINESS = SHAPE(struct readiness,
+	{ F(struct readiness, status), .use = SHOWN, .choices = "ready degraded unavailable",
+	  .help = "degraded: without Redis everything works, slower" },
+	{ F_AS(struct readiness, checks, K_JSON), .use = SHOWN, .of = &CHECKS, .of_use = SHOWN });
+/* clang-format on */
 
 enum err
 get_healthz(struct req *rq)
 {
-	static const char ALIVE[] = "{\"status\":\"ok\"}";
+	return reply_doc(rq, 200, &HEALTH, &(struct health){ "ok" });
+}
 
-	return reply_json(rq, 200, ALIVE, sizeof(ALIVE) - 1);
+static const char *
+state(bool there)
+{
+	return there ? "ok" : "unavailable";
 }
 
 /* Without Redis everything still works, slower; without PostgreSQL most does not. */
@@ -18,12 +48,10 @@ enum err
 get_readyz(struct req *rq)
 {
 	bool database = ctx_database_ready(&rq->ctx) == OK, cache = ctx_cache_ready(&rq->ctx) == OK;
+	const char *status = !database ? "unavailable" : cache ? "ready" : "degraded";
 	struct buf b = buf_new(rq->arena, 128);
 
-	buf_printf(&b, "{\"status\":\"%s\",\"checks\":{\"postgresql\":\"%s\",\"redis\":\"%s\"}}",
-		   !database ? "unavailable"
-		   : cache   ? "ready"
-			     : "degraded",
-		   database ? "ok" : "unavailable", cache ? "ok" : "unavailable");
-	return reply_json(rq, database ? 200 : 503, b.text, b.len);
+	doc_print(&b, &CHECKS, SHOWN, &(struct checks){ state(database), state(cache) });
+	return reply_doc(rq, database ? 200 : 503, &READINESS,
+			 &(struct readiness){ status, b.text });
 }

@@ -25,6 +25,9 @@ enum err post_login(struct req *rq);
 enum err get_activities(struct req *rq);
 enum err post_activity(struct req *rq);
 
+/* What their answers hold, where no use case says it. */
+extern const struct shape STATS_PAGE, HEALTH, READINESS;
+
 /* h_event.c */
 enum err post_event(struct req *rq);
 enum err get_events(struct req *rq);

@@ -15,43 +15,63 @@
 
 #define API "/api/v1"
 
+/* The last columns may be left out. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 /* clang-format off */
 const struct route ROUTES[] = {
 	/* method  path                handler       who       asks         carries    use              query */
 	{ "GET",    API "/users/{id}", get_user,     SELF,     ASK_PAGE,    NULL,      0,               NULL,
-	  "one user, from the cache" },
+	  "one user, from the cache",
+	  .gives = { 200, &USER, SHOWN } },
 	{ "GET",    API "/users/me",   get_user,     A_USER,   ASK_PAGE,    NULL,      0,               NULL,
-	  "the token's own user" },
+	  "the token's own user",
+	  .gives = { 200, &USER, SHOWN }, .errors = ERRORS(E_NOT_FOUND) },
 	{ "PATCH",  API "/users/{id}", patch_user,   SELF,     ASK_NOTHING, &USER,     IN_CHANGE | BY_ADMIN, NULL,
-	  "change some fields" },
+	  "change some fields; null empties one; status and role by an admin only",
+	  .gives = { 200, &USER, SHOWN }, .traits = GIVES_ETAG | TAKES_MATCH, .errors = ERRORS(E_EMAIL_TAKEN) },
 	{ "PUT",    API "/users/{id}", put_user,     SELF,     ASK_NOTHING, &USER,     IN_REPLACE | BY_ADMIN, NULL,
-	  "replace the updatable fields" },
+	  "replace the fields: what is left out is emptied",
+	  .gives = { 200, &USER, SHOWN }, .traits = GIVES_ETAG | TAKES_MATCH, .errors = ERRORS(E_EMAIL_TAKEN) },
 	{ "DELETE", API "/users/{id}", delete_user,  SELF,     ASK_NOTHING, NULL,      0,               NULL,
-	  "remove the user with all that belongs to it" },
+	  "remove the user with all that belongs to it",
+	  .gives = { 204 }, .traits = TAKES_MATCH },
 	{ "GET",    API "/users",      get_users,    AN_ADMIN, ASK_NOTHING, NULL,      0,               &USER_LIST,
-	  "list users" },
+	  "list users, by pages that Link leads to",
+	  .gives = { 200, &USER, SHOWN, WITH_ACTIVITIES }, .traits = GIVES_LIST },
 	{ "POST",   API "/users",      post_user,    ANYONE,   COUNT_SIGNUP, &USER,     IN_CREATE,       NULL,
-	  "sign up" },
+	  "sign up",
+	  .gives = { 201, &USER, SHOWN }, .traits = GIVES_ETAG | GIVES_LOCATION, .errors = ERRORS(E_EMAIL_TAKEN) },
 	{ "POST",   API "/auth/login", post_login,   ANYONE,   COUNT_LOGIN, &SIGN_IN,  IN_CREATE,       NULL,
-	  "log in" },
+	  "log in",
+	  .gives = { 200, &GRANT, SHOWN }, .errors = ERRORS(E_DENIED) },
 	{ "GET",    API "/users/{id}/activities", get_activities, SELF, ASK_NOTHING, NULL, 0, &ACTIVITY_QUERY,
-	  "what a user did, newest first" },
+	  "what a user did, newest first",
+	  .gives = { 200, &ACTIVITY, SHOWN }, .traits = GIVES_LIST },
 	{ "POST",   API "/users/{id}/activities", post_activity, SELF, ASK_NOTHING, &ACTIVITY, IN_CREATE, NULL,
-	  "note that a user did something" },
+	  "note that a user did something",
+	  .gives = { 201, &ACTIVITY, SHOWN } },
 	{ "GET",    API "/users/{id}/events", get_user_events, SELF, ASK_NOTHING, NULL, 0, &USER_STREAM_QUERY,
-	  "what happened to one user" },
+	  "what happened to one user",
+	  .gives = { 200, &STORED_EVENT, SHOWN }, .traits = GIVES_LIST },
 	{ "GET",    API "/events",     get_events,   AN_ADMIN, ASK_NOTHING, NULL,      0,               &STREAM_QUERY,
-	  "the event store, in order" },
+	  "the event store, in order",
+	  .gives = { 200, &STORED_EVENT, SHOWN }, .traits = GIVES_LIST },
 	{ "POST",   API "/events",     post_event,   A_USER,   ASK_NOTHING, &POSTED,   IN_CREATE,       NULL,
-	  "an event of the caller's own" },
+	  "an event of the caller's own",
+	  .gives = { 202, &RECEIPT, SHOWN }, .errors = ERRORS(E_FORBIDDEN, E_NOT_FOUND) },
 	{ "GET",    API "/stats",      get_stats,    AN_ADMIN, ASK_NOTHING, NULL,      0,               &STATS_QUERY,
-	  "what was counted, day by day" },
+	  "what was counted, day by day and ever",
+	  .gives = { 200, &STATS_PAGE, SHOWN } },
 	{ "GET",    "/healthz",        get_healthz,  ANYONE,   ASK_NOTHING, NULL,      0,               NULL,
-	  "is this worker alive" },
+	  "is this worker alive",
+	  .gives = { 200, &HEALTH, SHOWN } },
 	{ "GET",    "/readyz",         get_readyz,   ANYONE,   ASK_NOTHING, NULL,      0,               NULL,
-	  "are the stores there" },
+	  "are the stores there",
+	  .gives = { 200, &READINESS, SHOWN }, .traits = GIVES_AT_503 },
 };
 /* clang-format on */
+#pragma GCC diagnostic pop
 const int ROUTE_COUNT = NELEM(ROUTES);
 
 int

@@ -19,6 +19,18 @@ enum asks {
 	COUNT_SIGNUP, /* as above */
 };
 
+/* What a call takes and gives besides, for the manual. */
+enum {
+	GIVES_LIST = 1,	    /* an array of its shape, with Link */
+	GIVES_ETAG = 2,	    /* the version */
+	GIVES_LOCATION = 4, /* of what is new */
+	GIVES_AT_503 = 8,   /* the same document with 503 too */
+	TAKES_MATCH = 16,   /* If-Match */
+	TAKES_PREFER = 32,  /* Prefer: respond-async, then 202 */
+};
+
+#define ERRORS(...) ((const enum err[]){ __VA_ARGS__, OK })
+
 /* clang-format off */
 struct route {
 	const char *method, *path; /* {id} stands for a user's number; no slash at the end */
@@ -29,6 +41,16 @@ struct route {
 	unsigned    use;	     /* which rows of it */
 	const struct shape *query;
 	const char *help;
+
+	/* for the manual, by name; what follows from the other columns need not be said */
+	struct gives {
+		int status;		   /* of success; 204: nothing */
+		const struct shape *shape; /* NULL: see `media` */
+		unsigned use, maybe;	   /* its rows; those that are there where asked for */
+		const char *media;	   /* NULL: JSON */
+	} gives;
+	unsigned    traits;
+	const enum err *errors; /* besides the general ones: ERRORS(E_EMAIL_TAKEN) */
 };
 /* clang-format on */
 

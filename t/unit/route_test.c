@@ -85,6 +85,10 @@ test_rows(void)
 		   r->method, r->path);
 		ok((r->carries != NULL) == (r->use != 0), "%s %s: a body has its rows", r->method,
 		   r->path);
+		ok(r->gives.status >= 200 && r->gives.status < 300 &&
+			   (r->gives.status == 204) ==
+				   (r->gives.shape == NULL && r->gives.media == NULL),
+		   "%s %s: the manual knows what it gives", r->method, r->path);
 		is_int(route_index(r), i, "a row knows its number");
 	}
 }

@@ -5,8 +5,7 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <sys/prctl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "arena.h"
@@ -55,18 +54,6 @@ batch_size(void)
 	exit(2);
 }
 
-/* Secrets are in our memory: nobody else's business, and no core file's. */
-static void
-keep_memory_private(const struct settings *s)
-{
-	struct rlimit none = { 0, 0 };
-
-	if (s->usher_env[0] != 'p')
-		return;
-	setrlimit(RLIMIT_CORE, &none);
-	prctl(PR_SET_DUMPABLE, 0);
-}
-
 /* libfcgi takes and gives back 16 KiB a request, and each time glibc would sweep its bins of
  * small pieces together: a seventh of a cached read. Without such bins there is nothing to
  * sweep; the per-thread cache does their work. */
@@ -100,7 +87,8 @@ main(int argc, char **argv)
 	service_options(&PROGRAM, argc, argv);
 	settings_load(forever, PROGRAM.name, env_file, NEED_DATABASE | NEED_TOKENS, &s, NULL);
 	log_init(PROGRAM.name, s.log_format, s.log_level);
-	keep_memory_private(&s);
+	if (strcmp(s.usher_env, "test") != 0)
+		service_keep_memory_private();
 	doc_init();
 	metric_init(s.metrics_file);
 	reply_init(&s);

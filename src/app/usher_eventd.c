@@ -225,6 +225,8 @@ main(int argc, char **argv)
 	check_names();
 	settings_load(forever, PROGRAM.name, env_file, NEED_DATABASE, &s, NULL);
 	log_init(PROGRAM.name, s.log_format, s.log_level);
+	if (strcmp(s.usher_env, "test") != 0)
+		service_keep_memory_private();
 	died = !begin_all(&s);
 	while (!service_stopping() && !died) {
 		service_pause(child.n_began < child.n ? BEGIN_PAUSE_MS : PAUSE_MS);

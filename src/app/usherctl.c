@@ -14,6 +14,7 @@
 #include "doc.h"
 #include "log.h"
 #include "rnd.h"
+#include "service.h"
 #include "text.h"
 
 #include "kv.h"
@@ -472,6 +473,8 @@ run(struct tool *t, const struct command *cmd)
 
 	settings_load(t->arena, "usherctl", ".env", cmd->need, &t->s, &t->origin);
 	log_init("usherctl", "text", "warn");
+	if (strcmp(t->s.usher_env, "test") != 0)
+		service_keep_memory_private();
 	doc_init();
 	status = cmd->run(t);
 	close_stores(t);

@@ -95,8 +95,11 @@ arena_printf(struct arena *a, const char *format, ...)
 	n = vsnprintf(small, sizeof(small), format, ap);
 	va_end(ap);
 	assert(n >= 0);
-	if ((size_t)n < sizeof(small))
-		return arena_textn(a, small, (size_t)n);
+	if ((size_t)n < sizeof(small)) {
+		p = arena_textn(a, small, (size_t)n);
+		explicit_bzero(small, (size_t)n); /* it may have been a hash */
+		return p;
+	}
 	p = arena_get(a, (size_t)n + 1);
 	va_start(ap, format);
 	vsnprintf(p, (size_t)n + 1, format, ap);

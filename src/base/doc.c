@@ -231,6 +231,7 @@ read_doc(const struct reading *r, const char *text, size_t len)
 	json_error_t why;
 	json_t *doc = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
 
+	explicit_bzero(&why, sizeof(why)); /* it quotes the text */
 	shape_clear(r->shape, r->out);
 	if (doc == NULL)
 		return E_MALFORMED;

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -57,6 +59,17 @@ service_signals(void)
 	sigaddset(&waiting_mask, SIGPIPE);
 	for (size_t i = 0; i < sizeof(ASK_TO_STOP) / sizeof(*ASK_TO_STOP); i++)
 		sigdelset(&waiting_mask, ASK_TO_STOP[i]); /* whatever our parent had blocked */
+}
+
+void
+service_keep_memory_private(void)
+{
+	struct rlimit none = { 0, 0 };
+
+	setrlimit(RLIMIT_CORE, &none);
+#ifndef __SANITIZE_ADDRESS__ /* which looks at itself */
+	prctl(PR_SET_DUMPABLE, 0);
+#endif
 }
 
 const sigset_t *

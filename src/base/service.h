@@ -30,6 +30,10 @@ void service_options(const struct program *p, int argc, char **argv);
  * ask for a drain, PIPE is blocked for good. Call it first: libfcgi replaces what it finds unset. */
 void service_signals(void);
 
+/* Secrets are in our memory: no core file has them, and no other process of our user may look
+ * at them (PR_SET_DUMPABLE, but for builds with a sanitizer). */
+void service_keep_memory_private(void);
+
 /* The signal mask to wait with. */
 const sigset_t *service_mask(void);
 

@@ -84,6 +84,7 @@ token_issue(struct ctx *c, int64_t user_id, int64_t session, const char **text_r
 	if (text == NULL)
 		return log_fail(E_BUG, EV("token.not_issued"));
 	*text_r = arena_text(c->arena, text);
+	explicit_bzero(text, strlen(text));
 	free(text);
 	return OK;
 }

@@ -256,6 +256,37 @@ http_read(struct req *rq, int fd)
 	return true;
 }
 
+/*
+ * Forgetting: passwords and tokens pass through here, and libfcgi frees its memory as it is
+ */
+
+/* How libfcgi's private struct FCGX_Stream_Data begins. */
+struct stream_data {
+	unsigned char *buffer;
+	int size;
+};
+
+static void
+wipe_stream(FCGX_Stream *s)
+{
+	const struct stream_data *d = s->data;
+	const unsigned char *at = s->isReader ? s->rdNext : s->wrNext;
+
+	if (d != NULL && d->size > 0 && at >= d->buffer && at <= d->buffer + d->size)
+		explicit_bzero(d->buffer, (size_t)d->size);
+}
+
+static void
+wipe_params(char **envp)
+{
+	static const char SECRET[] = "HTTP_AUTHORIZATION=";
+
+	for (; *envp != NULL; envp++) {
+		if (strncmp(*envp, SECRET, sizeof(SECRET) - 1) == 0)
+			explicit_bzero(*envp, strlen(*envp));
+	}
+}
+
 void
 http_send(struct req *rq, const char *answer, size_t len)
 {
@@ -263,6 +294,9 @@ http_send(struct req *rq, const char *answer, size_t len)
 	/* What the change has committed is done; but who looks for the answer finds this. */
 	if (FCGX_FClose(rq->fcgi.err) != 0 || FCGX_FClose(rq->fcgi.out) != 0)
 		log_info(EV("request.client_gone"), KS("request_id", rq->ctx.request_id));
+	wipe_stream(rq->fcgi.in);
+	wipe_stream(rq->fcgi.out);
+	wipe_params(rq->fcgi.envp);
 	FCGX_Finish_r(&rq->fcgi);
 }
 

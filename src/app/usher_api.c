@@ -30,11 +30,11 @@
 
 enum { REDIS_WAIT_MS = 100 };
 
-static const char *batch_text = "64", *env_file = ".env";
+static const char *batch_text = "32", *env_file = ".env";
 
 /* clang-format off */
 static const struct option_row OPTIONS[] = {
-	{ "--batch", "N", "requests a turn at most, 1 to 64 (64); 1 for the pool that hashes", &batch_text },
+	{ "--batch", "N", "requests a turn at most, 1 to 64 (32); 1 for the pool that hashes", &batch_text },
 	{ "--env-file", "FILE", "settings that the environment does not have (.env)", &env_file },
 	{ 0 },
 };

@@ -121,3 +121,29 @@ nginx_codes() {
 	run -1 usherctl admin create --email "$(fresh_address)" --password-stdin --name $'a\nb' <<<"correct horse"
 	run -1 usherctl admin create --email "$(fresh_address)" --password-stdin <<<$'bad \xff\xfe utf-8'
 }
+
+@test "the README's calls are those of usherctl calls" {
+	usherctl calls >"$BATS_TEST_TMPDIR/calls"
+	diff "$BATS_TEST_TMPDIR/calls" <(block calls)
+}
+
+# Those that want a one-time token, or what only an earlier answer told, are answered as documented.
+@test "each curl of the README works" {
+	local curl call status count=0 U=$BASE_URL J='Content-Type: application/json' A ID
+	fresh_admin
+	A="Authorization: Bearer $ADMIN"
+	usherctl openapi >"$BATS_TEST_TMPDIR/openapi"
+	while IFS=$'\t' read -r call curl; do
+		((++count))
+		[[ $call != DELETE* && ${ID-} ]] || fresh_user
+		ID=$USER_ID
+		curl=${curl//hong@example.com/$([[ $call == POST*users* || $call == PUT* ]] && fresh_address || echo "$EMAIL")}
+		[[ $call != */auth/* ]] || curl=${curl//correct horse battery/$PASSWORD}
+		status=$(eval "$curl -o /dev/null -w '%{http_code}'")
+		CALL=$call STATUS=$status jq -e '($ENV.CALL | split(" ")) as [$method, $path]
+			| .paths[$path][$method | ascii_downcase].responses[$ENV.STATUS]' "$BATS_TEST_TMPDIR/openapi" >/dev/null ||
+			fail "$call: $status is not in the document: $curl"
+		[[ $status == 2* || $curl == *_token* || $call == */sessions/* ]] || fail "$call: $status: $curl"
+	done < <(usherctl calls | sed -nE 's/^\| `([^`]*)` \|.*\| `(curl [^`]*)` \|$/\1\t\2/p')
+	((count > 15))
+}

@@ -25,6 +25,9 @@
 #include "stats.h"
 #include "user.h"
 
+#include "calls.h"
+#include "openapi.h"
+
 #include "ctl.h"
 
 #ifdef HAVE_CONFIG_H
@@ -301,6 +304,29 @@ run_errors(struct tool *t)
 }
 
 static int
+run_print(struct tool *t, void (*print)(struct buf *b), const char *end)
+{
+	struct buf b = buf_new(t->arena, 96 * 1024);
+
+	print(&b);
+	fputs(b.text, stdout);
+	fputs(end, stdout);
+	return DONE;
+}
+
+static int
+run_openapi(struct tool *t)
+{
+	return run_print(t, openapi_print, "\n");
+}
+
+static int
+run_calls(struct tool *t)
+{
+	return run_print(t, calls_print, "");
+}
+
+static int
 run_stats(struct tool *t)
 {
 	const char *text = ctl_option(t, "--days");
@@ -374,6 +400,12 @@ static const struct command COMMANDS[] = {
 	{ "errors", "",
 	  "all codes that an answer may bear, as a table",
 	  "", 0, 0, run_errors },
+	{ "calls", "",
+	  "all calls over HTTP, as a table, each with a curl",
+	  "", 0, 0, run_calls },
+	{ "openapi", "",
+	  "the interface as OpenAPI 3.1, as GET /openapi.json answers it",
+	  "", 0, 0, run_openapi },
 	{ "stats", "[--days N]",
 	  "what was counted, day by day in UTC, and ever",
 	  "--days=", 0, NEED_DATABASE, run_stats },

@@ -121,3 +121,18 @@ buf_json(struct buf *b, const char *text)
 	}
 	buf_char(b, '"');
 }
+
+void
+buf_item(struct buf *b)
+{
+	if (b->len > 0 && strchr("{[", b->text[b->len - 1]) == NULL)
+		buf_char(b, ',');
+}
+
+void
+buf_key(struct buf *b, const char *name)
+{
+	buf_item(b);
+	buf_json(b, name);
+	buf_char(b, ':');
+}

@@ -34,4 +34,9 @@ void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(pr
  * (the edge checks it); control characters are escaped, so nothing can forge a line. */
 void buf_json(struct buf *b, const char *text);
 
+/* What comes before a value in a JSON array, or in an object its name: a comma where there is
+ * a value before it. */
+void buf_item(struct buf *b);
+void buf_key(struct buf *b, const char *name);
+
 #endif

@@ -3,6 +3,7 @@
 
 #include "doc.h"
 
+#include "openapi.h"
 #include "reply.h"
 
 struct health {
@@ -54,4 +55,14 @@ get_readyz(struct req *rq)
 	doc_print(&b, &CHECKS, SHOWN, &(struct checks){ state(database), state(cache) });
 	return reply_doc(rq, database ? 200 : 503, &READINESS,
 			 &(struct readiness){ status, b.text });
+}
+
+/* Printed anew each time: seldom asked for, and a worker's memory is dear. */
+enum err
+get_openapi(struct req *rq)
+{
+	struct buf b = buf_new(rq->arena, 96 * 1024);
+
+	openapi_print(&b);
+	return reply_json(rq, 200, b.text, b.len);
 }

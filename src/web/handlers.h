@@ -37,5 +37,6 @@ enum err get_stats(struct req *rq);
 /* h_ops.c */
 enum err get_healthz(struct req *rq);
 enum err get_readyz(struct req *rq);
+enum err get_openapi(struct req *rq);
 
 #endif

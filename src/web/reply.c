@@ -92,8 +92,8 @@ reply_language(const char *accept_language)
  * Heads
  */
 
-static const char *
-status_phrase(int status)
+const char *
+reply_phrase(int status)
 {
 	static const struct {
 		int status;
@@ -102,11 +102,12 @@ status_phrase(int status)
 		/* clang-format off */
 		{ 200, "OK" }, { 201, "Created" }, { 202, "Accepted" }, { 204, "No Content" },
 		{ 304, "Not Modified" }, { 400, "Bad Request" }, { 401, "Unauthorized" },
-		{ 403, "Forbidden" }, { 404, "Not Found" }, { 405, "Method Not Allowed" },
+		{ 403, "Forbidden" }, { 404, "Not Found" }, { 405, "Method Not Allowed" }, { 408, "Request Timeout" },
 		{ 409, "Conflict" }, { 412, "Precondition Failed" }, { 413, "Content Too Large" },
-		{ 415, "Unsupported Media Type" }, { 422, "Unprocessable Content" },
-		{ 429, "Too Many Requests" }, { 500, "Internal Server Error" },
-		{ 503, "Service Unavailable" },
+		{ 414, "URI Too Long" }, { 415, "Unsupported Media Type" }, { 422, "Unprocessable Content" },
+		{ 429, "Too Many Requests" }, { 431, "Request Header Fields Too Large" },
+		{ 500, "Internal Server Error" }, { 502, "Bad Gateway" },
+		{ 503, "Service Unavailable" }, { 504, "Gateway Timeout" },
 		/* clang-format on */
 	};
 
@@ -182,7 +183,7 @@ head(struct req *rq, int status, const char *type)
 	buf_lit(&b, "Status: ");
 	buf_int(&b, status);
 	buf_char(&b, ' ');
-	buf_text(&b, status_phrase(status));
+	buf_text(&b, reply_phrase(status));
 	buf_lit(&b, "\r\nX-Request-Id: ");
 	buf_text(&b, rq->ctx.request_id);
 	buf_lit(&b, "\r\n");
@@ -389,7 +390,7 @@ problem_body(struct req *rq, const struct err_row *row)
 	struct buf b = buf_new(rq->arena, 512);
 
 	buf_lit(&b, "{\"type\":\"about:blank\",\"title\":");
-	buf_json(&b, status_phrase(row->http));
+	buf_json(&b, reply_phrase(row->http));
 	buf_lit(&b, ",\"status\":");
 	buf_int(&b, row->http);
 	buf_lit(&b, ",\"detail\":");

@@ -15,6 +15,9 @@ void reply_init(const struct settings *conf);
 /* The language of a request's messages, by its Accept-Language. */
 enum lang reply_language(const char *accept_language);
 
+/* "Not Found": RFC 9110's words for a status. */
+const char *reply_phrase(int status);
+
 /* Send the answer of a request that was held (rq->hold) while it was made. */
 void reply_send(struct req *rq);
 

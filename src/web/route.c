@@ -69,6 +69,9 @@ const struct route ROUTES[] = {
 	{ "GET",    "/readyz",         get_readyz,   ANYONE,   ASK_NOTHING, NULL,      0,               NULL,
 	  "are the stores there",
 	  .gives = { 200, &READINESS, SHOWN }, .traits = GIVES_AT_503 },
+	{ "GET",    "/openapi.json",   get_openapi,  ANYONE,   ASK_NOTHING, NULL,      0,               NULL,
+	  "this interface, as OpenAPI 3.1",
+	  .gives = { 200, .media = "application/json" } },
 };
 /* clang-format on */
 #pragma GCC diagnostic pop
@@ -186,4 +189,15 @@ bool
 route_names_id(const struct route *r)
 {
 	return strstr(r->path, "{id}") != NULL;
+}
+
+const char *
+route_who(const struct route *r)
+{
+	static const char *const WORDS[] = { [ANYONE] = "anyone",
+					     [A_USER] = "any user",
+					     [SELF] = "self, admin",
+					     [AN_ADMIN] = "admin" };
+
+	return WORDS[r->who];
 }

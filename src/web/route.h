@@ -64,6 +64,9 @@ enum err route_find(struct req *rq) MUST_CHECK;
 /* Does the path bear a user's number? */
 bool route_names_id(const struct route *r);
 
+/* Who may, in words: "self, admin". */
+const char *route_who(const struct route *r);
+
 /* The row's number, for counters. */
 int route_index(const struct route *r);
 

@@ -1,0 +1,708 @@
+/*
+ * openapi: a walk along the routes. What several calls share (headers, parameters, bodies,
+ * refusals) stands once, under components, and is referred to.
+ */
+#include "openapi.h"
+
+#include <string.h>
+
+#include "err.h"
+#include "msg.h"
+
+#include "reply.h"
+#include "route.h"
+#include "schema.h"
+
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#define JSON_TYPE "application/json"
+#define TEXT_TYPE(words) "{\"type\":\"string\",\"description\":\"" words "\"}"
+
+/*
+ * What a row implies
+ */
+
+static bool
+always(const struct route *r)
+{
+	return r != NULL;
+}
+
+static bool
+wants_token(const struct route *r)
+{
+	return r->who != ANYONE;
+}
+
+static bool
+wants_right(const struct route *r)
+{
+	return r->who == SELF || r->who == AN_ADMIN;
+}
+
+static bool
+names_user(const struct route *r)
+{
+	return strstr(r->path, "/users/{id}") != NULL;
+}
+
+static bool
+takes_match(const struct route *r)
+{
+	return (r->traits & TAKES_MATCH) != 0;
+}
+
+static bool
+takes_prefer(const struct route *r)
+{
+	return (r->traits & TAKES_PREFER) != 0;
+}
+
+static bool
+takes_body(const struct route *r)
+{
+	return r->carries != NULL;
+}
+
+static bool
+is_cached(const struct route *r)
+{
+	return r->asks == ASK_PAGE;
+}
+
+static bool
+is_counted(const struct route *r)
+{
+	return r->asks == COUNT_LOGIN || r->asks == COUNT_SIGNUP;
+}
+
+static bool
+changes(const struct route *r)
+{
+	return strcmp(r->method, "GET") != 0;
+}
+
+/* The errors that a route can give whatever its handler does. */
+static const struct {
+	enum err e;
+	bool (*of)(const struct route *r);
+} GENERAL[] = {
+	{ E_MALFORMED, always },
+	{ E_NO_TOKEN, wants_token },
+	{ E_BAD_TOKEN, wants_token },
+	{ E_FORBIDDEN, wants_right },
+	{ E_NOT_FOUND, names_user },
+	{ E_STALE, takes_match },
+	{ E_TOO_LARGE, always },
+	{ E_MEDIA_TYPE, takes_body },
+	{ E_INVALID, always },
+	{ E_LIMITED, is_counted },
+	{ E_BUG, always },
+	{ E_BUSY, always },
+	{ E_UNAVAILABLE, always },
+	{ E_UNCERTAIN, changes },
+};
+
+static bool
+gives_error(const struct route *r, enum err e)
+{
+	for (size_t i = 0; i < NELEM(GENERAL); i++) {
+		if (GENERAL[i].e == e && GENERAL[i].of(r))
+			return true;
+	}
+	for (const enum err *own = r->errors; own != NULL && *own != OK; own++) {
+		if (*own == e)
+			return true;
+	}
+	return false;
+}
+
+/* What nginx answers by itself, whatever the call. */
+static const struct {
+	int status;
+	const char *code, *text;
+} FRONT[] = {
+	{ 408, "timeout", "The request took too long to come" },
+	{ 414, "uri_too_long", "The address is too long" },
+	{ 431, "too_large", "The request's head is too large" },
+	{ 502, "unavailable", "The service is not available just now" },
+	{ 504, "timeout", "The answer took too long" },
+};
+
+/*
+ * Parameters and headers
+ */
+
+static const struct {
+	const char *name, *help, *example;
+	bool (*of)(const struct route *r);
+} PARAMETERS[] = {
+	{ "Accept-Language", "the language of messages, en or ko, with quality values", "ko",
+	  always },
+	{ "X-Request-Id", "1 to 64 letters, digits, . _ -: taken over; else one is made",
+	  "checkout-17", always },
+	{ "If-None-Match", "304 where this version is still the one", "\\\"2\\\"", is_cached },
+	{ "If-Match", "412 unless this version is still the one", "\\\"2\\\"", takes_match },
+	{ "Prefer", "respond-async: 202 as soon as the change is safe", "respond-async",
+	  takes_prefer },
+};
+
+static bool
+gives_version(const struct route *r, int status)
+{
+	return (is_cached(r) || (r->traits & GIVES_ETAG) != 0) && status < 400;
+}
+
+static bool
+gives_x_cache(const struct route *r, int status)
+{
+	return is_cached(r) && status < 400;
+}
+
+static bool
+gives_location(const struct route *r, int status)
+{
+	return (r->traits & GIVES_LOCATION) != 0 && status == 201;
+}
+
+static bool
+gives_link(const struct route *r, int status)
+{
+	return (r->traits & GIVES_LIST) != 0 && status == 200;
+}
+
+static bool
+gives_total(const struct route *r, int status)
+{
+	return status == 200 && r->query != NULL && field_find(r->query, ~0u, "count") != NULL;
+}
+
+static bool
+gives_rate(const struct route *r, int status)
+{
+	return (is_counted(r) && status < 400) || status == 429;
+}
+
+static bool
+gives_wait(const struct route *r, int status)
+{
+	return r != NULL && (status == 429 || status == 503);
+}
+
+static bool
+gives_challenge(const struct route *r, int status)
+{
+	return r != NULL && (status == 401 || status == 403);
+}
+
+static bool
+gives_preference(const struct route *r, int status)
+{
+	return takes_prefer(r) && status == 202;
+}
+
+static bool
+gives_id(const struct route *r, int status)
+{
+	return r != NULL && status != 0;
+}
+
+static const struct {
+	const char *name, *schema;
+	bool (*of)(const struct route *r, int status);
+} HEADERS[] = {
+	{ "X-Request-Id", TEXT_TYPE("leads to the request's lines in the log"), gives_id },
+	{ "ETag", TEXT_TYPE("the version, for If-Match and If-None-Match"), gives_version },
+	{ "X-Cache", "{\"type\":\"string\",\"enum\":[\"HIT\",\"MISS\"]}", gives_x_cache },
+	{ "Location", TEXT_TYPE("of what is new"), gives_location },
+	{ "Link", TEXT_TYPE("rel next, prev and first: the pages beside (RFC 8288)"), gives_link },
+	{ "X-Total-Count", "{\"type\":\"integer\",\"minimum\":0}", gives_total },
+	{ "RateLimit", TEXT_TYPE("what is left of the limits, by name"), gives_rate },
+	{ "RateLimit-Policy", TEXT_TYPE("the limits, by name"), gives_rate },
+	{ "Retry-After", "{\"type\":\"integer\",\"minimum\":0}", gives_wait },
+	{ "WWW-Authenticate", TEXT_TYPE("Bearer, and what is wrong with the token"),
+	  gives_challenge },
+	{ "Preference-Applied", TEXT_TYPE("respond-async"), gives_preference },
+};
+
+static void
+put_ref(struct buf *b, const char *section, const char *name)
+{
+	buf_printf(b, "{\"$ref\":\"#/components/%s/%s\"}", section, name);
+}
+
+static void
+put_headers(struct buf *b, const struct route *r, int status)
+{
+	buf_key(b, "headers");
+	buf_char(b, '{');
+	for (size_t i = 0; i < NELEM(HEADERS); i++) {
+		if (!HEADERS[i].of(r, status))
+			continue;
+		buf_key(b, HEADERS[i].name);
+		put_ref(b, "headers", HEADERS[i].name);
+	}
+	buf_char(b, '}');
+}
+
+static void
+put_path_parameter(struct buf *b)
+{
+	buf_item(b);
+	buf_lit(b, "{\"name\":\"id\",\"in\":\"path\",\"required\":true,\"schema\":{\"type\":"
+		   "\"integer\",\"format\":\"int64\",\"minimum\":1,\"maximum\":");
+	buf_int(b, INT64_MAX);
+	buf_lit(b, "},\"example\":1}");
+}
+
+static void
+put_query_parameters(struct buf *b, const struct route *r)
+{
+	for (const struct field *f = r->query == NULL ? NULL : r->query->field;
+	     f != NULL && f->name != NULL; f++) {
+		buf_item(b);
+		buf_lit(b, "{\"name\":");
+		buf_json(b, f->name);
+		buf_printf(b, ",\"in\":\"query\",\"required\":%s,\"description\":",
+			   f->need != 0 ? "true" : "false");
+		buf_json(b, f->help == NULL ? "" : f->help);
+		buf_key(b, "schema");
+		schema_print_field(b, f);
+		buf_char(b, '}');
+	}
+}
+
+static void
+put_parameters(struct buf *b, const struct route *r)
+{
+	buf_key(b, "parameters");
+	buf_char(b, '[');
+	if (route_names_id(r))
+		put_path_parameter(b);
+	put_query_parameters(b, r);
+	for (size_t i = 0; i < NELEM(PARAMETERS); i++) {
+		if (!PARAMETERS[i].of(r))
+			continue;
+		buf_item(b);
+		put_ref(b, "parameters", PARAMETERS[i].name);
+	}
+	buf_char(b, ']');
+}
+
+/*
+ * Bodies
+ */
+
+static struct body
+body_in(const struct route *r)
+{
+	return (struct body){ r->carries, r->use, 0, true };
+}
+
+static struct body
+body_out(const struct route *r)
+{
+	return (struct body){ r->gives.shape, r->gives.use, r->gives.maybe, false };
+}
+
+static void
+put_media(struct buf *b, const char *type, const struct body *body, bool list)
+{
+	const char *name = schema_name(b->arena, body);
+
+	buf_key(b, type);
+	buf_text(b, list ? "{\"schema\":{\"type\":\"array\",\"items\":" : "{\"schema\":");
+	put_ref(b, "schemas", name);
+	buf_text(b, list ? "}}" : "}");
+}
+
+static void
+put_request_body(struct buf *b, const struct route *r)
+{
+	struct body in = body_in(r);
+
+	buf_lit(b, ",\"requestBody\":{\"required\":true,\"content\":{");
+	put_media(b, JSON_TYPE, &in, false);
+	if (strcmp(r->method, "PATCH") == 0)
+		put_media(b, "application/merge-patch+json", &in, false);
+	buf_lit(b, "}}");
+}
+
+static void
+put_content(struct buf *b, const struct route *r)
+{
+	struct body out = body_out(r);
+
+	if (out.shape != NULL)
+		put_media(b, JSON_TYPE, &out, (r->traits & GIVES_LIST) != 0);
+	else
+		buf_printf(b, "\"%s\":{}", r->gives.media);
+}
+
+/*
+ * Answers
+ */
+
+/* The codes of this status that the route gives, one behind the other: the name of what it
+ * shares with others. "" for none. */
+static const char *
+codes(struct arena *a, const struct route *r, int status)
+{
+	struct buf b = buf_new(a, 64);
+
+	for (enum err e = OK + 1; e < ERR_COUNT; e++) {
+		if (err_row(e)->http != status || !gives_error(r, e))
+			continue;
+		buf_text(&b, b.len > 0 ? "." : "");
+		buf_text(&b, err_row(e)->code);
+	}
+	return b.text;
+}
+
+static void
+put_success(struct buf *b, const struct route *r, int status, const char *what)
+{
+	buf_key(b, arena_printf(b->arena, "%d", status));
+	buf_lit(b, "{\"description\":");
+	buf_json(b, what);
+	put_headers(b, r, status);
+	if (status != 204 && status != 304) {
+		buf_lit(b, ",\"content\":{");
+		put_content(b, r);
+		if (status == 503)
+			buf_lit(b, ",\"application/problem+json\":{\"schema\":"
+				   "{\"$ref\":\"#/components/schemas/Problem\"}}");
+		buf_char(b, '}');
+	}
+	buf_char(b, '}');
+}
+
+static bool
+is_first_of_status(enum err e)
+{
+	return e == OK + 1 || err_row(e)->http != err_row(e - 1)->http;
+}
+
+static void
+put_refusals(struct buf *b, const struct route *r)
+{
+	for (enum err e = OK + 1; e < ERR_COUNT; e++) {
+		int status = err_row(e)->http;
+		const char *name = codes(b->arena, r, status);
+
+		if (!is_first_of_status(e) || *name == '\0')
+			continue;
+		if (status == 503 && (r->traits & GIVES_AT_503) != 0) {
+			put_success(b, r, 503, "not all is well");
+			continue;
+		}
+		buf_key(b, arena_printf(b->arena, "%d", status));
+		put_ref(b, "responses", name);
+	}
+	for (size_t i = 0; i < NELEM(FRONT); i++) {
+		const char *status = arena_printf(b->arena, "%d", FRONT[i].status);
+
+		buf_key(b, status);
+		put_ref(b, "responses", status);
+	}
+}
+
+static void
+put_answers(struct buf *b, const struct route *r)
+{
+	buf_lit(b, ",\"responses\":{");
+	put_success(b, r, r->gives.status, r->help);
+	if (takes_prefer(r))
+		put_success(b, r, 202, "it is safe, and will be done");
+	if (is_cached(r))
+		put_success(b, r, 304, "the version is still the one");
+	put_refusals(b, r);
+	buf_char(b, '}');
+}
+
+/*
+ * Calls
+ */
+
+/* The first word of the path behind the version, which is what it is about. */
+static const char *
+tag(struct arena *a, const char *path)
+{
+	bool ours = strncmp(path, "/api/v1/", 8) == 0;
+
+	return ours ? arena_textn(a, path + 8, strcspn(path + 8, "/")) : "operation";
+}
+
+/* "get_users_id" */
+static const char *
+operation_id(struct arena *a, const struct route *r)
+{
+	struct buf b = buf_new(a, 48);
+	const char *path = r->path + (strncmp(r->path, "/api/v1", 7) == 0 ? 7 : 0);
+
+	for (const char *p = r->method; *p != '\0'; p++)
+		buf_char(&b, (char)(*p + 'a' - 'A'));
+	for (; *path != '\0'; path++) {
+		if (strchr("{}", *path) == NULL)
+			buf_char(&b, strchr("/-.", *path) == NULL ? *path : '_');
+	}
+	return b.text;
+}
+
+static void
+put_method(struct buf *b, const char *method)
+{
+	char *key = arena_text(b->arena, method);
+
+	for (char *p = key; *p != '\0'; p++)
+		*p = (char)(*p + 'a' - 'A');
+	buf_key(b, key);
+}
+
+static void
+put_call(struct buf *b, const struct route *r)
+{
+	put_method(b, r->method);
+	buf_lit(b, "{\"operationId\":");
+	buf_json(b, operation_id(b->arena, r));
+	buf_lit(b, ",\"tags\":[");
+	buf_json(b, tag(b->arena, r->path));
+	buf_lit(b, "],\"summary\":");
+	buf_json(b, r->help);
+	buf_lit(b, ",\"description\":");
+	buf_json(b, arena_printf(b->arena, "Who may: %s.", route_who(r)));
+	buf_text(b, r->who == ANYONE ? ",\"security\":[]" : "");
+	put_parameters(b, r);
+	if (takes_body(r))
+		put_request_body(b, r);
+	put_answers(b, r);
+	buf_char(b, '}');
+}
+
+/* The calls of one path stand together, at the place of the first. */
+static bool
+is_first_of_path(const struct route *r)
+{
+	for (const struct route *other = ROUTES; other < r; other++) {
+		if (strcmp(other->path, r->path) == 0)
+			return false;
+	}
+	return true;
+}
+
+static void
+put_paths(struct buf *b)
+{
+	buf_lit(b, ",\"paths\":{");
+	for (int i = 0; i < ROUTE_COUNT; i++) {
+		if (!is_first_of_path(&ROUTES[i]))
+			continue;
+		buf_key(b, ROUTES[i].path);
+		buf_char(b, '{');
+		for (int k = i; k < ROUTE_COUNT; k++) {
+			if (strcmp(ROUTES[k].path, ROUTES[i].path) == 0)
+				put_call(b, &ROUTES[k]);
+		}
+		buf_char(b, '}');
+	}
+	buf_char(b, '}');
+}
+
+/*
+ * What is shared
+ */
+
+/* Each name once: `seen` grows, "\nname\n". */
+static bool
+is_new(struct buf *seen, const char *name)
+{
+	const char *line = arena_printf(seen->arena, "\n%s\n", name);
+
+	if (strstr(seen->text, line) != NULL)
+		return false;
+	buf_text(seen, line);
+	return true;
+}
+
+static void
+put_schema(struct buf *b, struct buf *seen, const struct body *body)
+{
+	const char *name;
+
+	if (body->shape == NULL)
+		return;
+	name = schema_name(b->arena, body);
+	if (!is_new(seen, name))
+		return;
+	buf_key(b, name);
+	schema_print(b, body);
+}
+
+/* Every code, ours and the front's own. */
+static void
+put_all_codes(struct buf *b)
+{
+	struct buf seen = buf_new(b->arena, 512);
+
+	buf_lit(b, "{\"type\":\"string\",\"enum\":[");
+	for (enum err e = OK + 1; e < ERR_COUNT; e++) {
+		if (!is_new(&seen, err_row(e)->code))
+			continue;
+		buf_item(b);
+		buf_json(b, err_row(e)->code);
+	}
+	for (size_t i = 0; i < NELEM(FRONT); i++) {
+		if (!is_new(&seen, FRONT[i].code))
+			continue;
+		buf_item(b);
+		buf_json(b, FRONT[i].code);
+	}
+	buf_lit(b, "]}");
+}
+
+static void
+put_fault_types(struct buf *b)
+{
+	struct buf seen = buf_new(b->arena, 512);
+
+	buf_lit(b, "{\"type\":\"string\",\"enum\":[");
+	for (enum msg m = MSG_OK + 1; m < MSG_COUNT; m++) {
+		if (!is_new(&seen, msg_type(m)))
+			continue;
+		buf_item(b);
+		buf_json(b, msg_type(m));
+	}
+	buf_lit(b, "]}");
+}
+
+static void
+put_problem_schema(struct buf *b)
+{
+	buf_key(b, "Problem");
+	buf_lit(b, "{\"type\":\"object\",\"description\":\"RFC 9457\",\"properties\":{"
+		   "\"type\":{\"type\":\"string\"},\"title\":{\"type\":\"string\"},"
+		   "\"status\":{\"type\":\"integer\"},"
+		   "\"detail\":" TEXT_TYPE("in English or Korean") ",\"code\":");
+	put_all_codes(b);
+	buf_lit(b, ",\"request_id\":{\"type\":\"string\"},"
+		   "\"errors\":{\"type\":\"array\",\"description\":\"of a 422: every value that"
+		   " is wrong\",\"items\":{\"type\":\"object\",\"properties\":{"
+		   "\"loc\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}},"
+		   "\"msg\":{\"type\":\"string\"},\"type\":");
+	put_fault_types(b);
+	buf_lit(b, "},\"required\":[\"loc\",\"msg\",\"type\"]}}},\"required\":[\"type\",\"title\","
+		   "\"status\",\"detail\",\"code\",\"request_id\"]}");
+}
+
+static void
+put_schemas(struct buf *b)
+{
+	struct buf seen = buf_new(b->arena, 1024);
+
+	buf_lit(b, "\"schemas\":{");
+	put_problem_schema(b);
+	for (int i = 0; i < ROUTE_COUNT; i++) {
+		struct body in = body_in(&ROUTES[i]), out = body_out(&ROUTES[i]);
+
+		put_schema(b, &seen, &in);
+		put_schema(b, &seen, &out);
+	}
+	buf_char(b, '}');
+}
+
+static void
+put_shared_parameters(struct buf *b)
+{
+	buf_lit(b, ",\"parameters\":{");
+	for (size_t i = 0; i < NELEM(PARAMETERS); i++) {
+		buf_key(b, PARAMETERS[i].name);
+		buf_printf(b,
+			   "{\"name\":\"%s\",\"in\":\"header\",\"description\":\"%s\","
+			   "\"schema\":{\"type\":\"string\"},\"example\":\"%s\"}",
+			   PARAMETERS[i].name, PARAMETERS[i].help, PARAMETERS[i].example);
+	}
+	buf_lit(b, "},\"headers\":{");
+	for (size_t i = 0; i < NELEM(HEADERS); i++) {
+		buf_key(b, HEADERS[i].name);
+		buf_printf(b, "{\"schema\":%s}", HEADERS[i].schema);
+	}
+	buf_char(b, '}');
+}
+
+/* A problem document that bears one of `codes`, "a.b". */
+static void
+put_response(struct buf *b, int status, const char *all_codes, const char *text)
+{
+	static const struct route ANY = { .path = "" };
+	const char *first = arena_textn(b->arena, all_codes, strcspn(all_codes, "."));
+
+	buf_lit(b, "{\"description\":");
+	buf_json(b, text);
+	put_headers(b, &ANY, status);
+	buf_lit(b, ",\"content\":{\"application/problem+json\":{\"schema\":{\"allOf\":["
+		   "{\"$ref\":\"#/components/schemas/Problem\"},{\"properties\":{\"code\":{"
+		   "\"enum\":[\"");
+	for (const char *p = all_codes; *p != '\0'; p++)
+		*p == '.' ? buf_lit(b, "\",\"") : buf_char(b, *p);
+	buf_printf(b,
+		   "\"]}}}]},\"example\":{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,"
+		   "\"detail\":\"%s\",\"code\":\"%s\",\"request_id\":\"checkout-17\"%s}}}}",
+		   reply_phrase(status), status, text, first,
+		   status == 422 ? ",\"errors\":[{\"loc\":[\"body\",\"age\"],\"msg\":\"The age must"
+				   " be between 0 and 150\",\"type\":\"out_of_range\"}]"
+				 : "");
+}
+
+static void
+put_responses_of(struct buf *b, struct buf *seen, const struct route *r)
+{
+	for (enum err e = OK + 1; e < ERR_COUNT; e++) {
+		const char *name = codes(b->arena, r, err_row(e)->http);
+
+		if (!gives_error(r, e) || !is_new(seen, name))
+			continue;
+		buf_key(b, name);
+		put_response(b, err_row(e)->http, name, err_row(e)->en);
+	}
+}
+
+static void
+put_responses(struct buf *b)
+{
+	struct buf seen = buf_new(b->arena, 1024);
+
+	buf_lit(b, ",\"responses\":{");
+	for (int i = 0; i < ROUTE_COUNT; i++)
+		put_responses_of(b, &seen, &ROUTES[i]);
+	for (size_t i = 0; i < NELEM(FRONT); i++) {
+		buf_key(b, arena_printf(b->arena, "%d", FRONT[i].status));
+		put_response(b, FRONT[i].status, FRONT[i].code, FRONT[i].text);
+	}
+	buf_char(b, '}');
+}
+
+static const char HEAD[] =
+	"{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"usher\",\"version\":\"" PACKAGE_VERSION "\","
+	"\"description\":\"User accounts and authentication. Errors are problem documents (RFC"
+	" 9457); every GET answers HEAD too.\"},\"servers\":[{\"url\":\"/\"}],"
+	"\"security\":[{\"bearer\":[]},{\"password\":[]}]";
+
+static const char SECURITY[] =
+	",\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\","
+	"\"bearerFormat\":\"JWT\"},\"password\":{\"type\":\"oauth2\",\"flows\":{\"password\":{"
+	"\"tokenUrl\":\"/api/v1/auth/token\",\"refreshUrl\":\"/api/v1/auth/token\","
+	"\"scopes\":{}}}}}}}";
+
+void
+openapi_print(struct buf *b)
+{
+	buf_text(b, HEAD);
+	put_paths(b);
+	buf_lit(b, ",\"components\":{");
+	put_schemas(b);
+	put_shared_parameters(b);
+	put_responses(b);
+	buf_text(b, SECURITY);
+}

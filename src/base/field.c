@@ -106,7 +106,7 @@ field_set_text(struct arena *a, const struct field *f, void *base, const char *t
 	enum msg m = MSG_OK;
 	const char *kept = NULL;
 
-	if (f->kind != K_TEXT)
+	if (f->kind != K_TEXT && f->kind != K_TIME)
 		return field_wrong_kind(f);
 	if (f->rule != NULL && (m = f->rule(a, text, &kept)) != MSG_OK)
 		return m;
@@ -274,4 +274,14 @@ field_print(struct buf *b, const struct field *f, const void *base)
 		buf_text(b, field_text(f, base) == NULL ? "null" : field_text(f, base));
 		break;
 	}
+}
+
+void
+field_copy(const struct field *f, void *to, const void *from)
+{
+	size_t size = f->kind == K_INT	  ? sizeof(int64_t)
+		      : f->kind == K_BOOL ? sizeof(bool)
+					  : sizeof(const char *);
+
+	memcpy((char *)to + f->off, (const char *)from + f->off, size);
 }

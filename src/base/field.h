@@ -119,6 +119,9 @@ struct given *shape_given(const struct shape *s, void *base);
 /* The member as a JSON value. */
 void field_print(struct buf *b, const struct field *f, const void *base);
 
+/* The member of `from` into `to`, structs of one shape; texts by reference. */
+void field_copy(const struct field *f, void *to, const void *from);
+
 const char *field_text(const struct field *f, const void *base);
 int64_t field_int(const struct field *f, const void *base);
 

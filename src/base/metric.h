@@ -19,6 +19,12 @@
 	X(CACHE_HITS,     "usher_cache_hits_total",        "users answered from Redis")     \
 	X(CACHE_MISSES,   "usher_cache_misses_total",      "users asked for that Redis did not have") \
 	X(CACHE_PUTS,     "usher_cache_puts_total",        "records put into Redis")        \
+	X(CACHE_REFUSED,  "usher_cache_stale_refused_total", "records not put, as Redis had the same or a newer one") \
+	X(CACHE_REPAIRED, "usher_cache_repaired_total",    "cached users looked at for an event, and dropped where older") \
+	X(BEHIND_TAKEN,   "usher_behind_accepted_total",   "changes written behind: answered 202") \
+	X(BEHIND_SYNC,    "usher_behind_synchronous_total", "changes asked to be written behind, and made at once") \
+	X(BEHIND_FLUSHED, "usher_behind_flushed_total",    "users whose written-behind changes reached PostgreSQL") \
+	X(BEHIND_DROPPED, "usher_behind_dropped_total",    "users deleted before their written-behind changes got there") \
 	X(CACHE_FAILURES, "usher_cache_failures_total",    "round trips to Redis that failed") \
 	X(DB_STATEMENTS,  "usher_db_statements_total",     "statements sent to PostgreSQL") \
 	X(DB_FAILURES,    "usher_db_failures_total",       "statements that failed, the caller's mistakes left out") \
@@ -47,7 +53,9 @@
 #define GAUGE_LIST(X)                                                                       \
 	X(OUTBOX_DEPTH,   "usher_outbox_depth",            "events that wait for Kafka")    \
 	X(OUTBOX_AGE_MS,  "usher_outbox_age_milliseconds", "age of the oldest of them")     \
-	X(OUTBOX_HELD,    "usher_outbox_held_keys",        "keys whose next event Kafka refuses, and that wait for it")
+	X(OUTBOX_HELD,    "usher_outbox_held_keys",        "keys whose next event Kafka refuses, and that wait for it") \
+	X(BEHIND_DEPTH,   "usher_behind_depth",            "users whose written-behind changes wait in Redis") \
+	X(BEHIND_AGE,     "usher_behind_age_ms",           "how long the first of them has waited, ms")
 
 #define X(name, ...) METRIC_##name,
 enum metric { METRIC_LIST(X) METRIC_GAUGES, METRIC_LAST_COUNTER = METRIC_GAUGES - 1, GAUGE_LIST(X) METRIC_COUNT };

@@ -8,6 +8,7 @@
 
 #include "activity.h"
 #include "auth.h"
+#include "behind.h"
 #include "directory.h"
 #include "effect.h"
 #include "event.h"
@@ -32,6 +33,7 @@
 	&SESSION_STATEMENTS,   \
 	&STATS_STATEMENTS,     \
 	&STREAM_STATEMENTS,    \
+	&USER_PAGE_STATEMENTS, \
 	&USER_STATEMENTS
 /* clang-format on */
 
@@ -40,8 +42,11 @@ const struct db_set *const TOOL_STATEMENTS[] = { OF_WORKERS, &IMPORT_STATEMENTS,
 						 &MAIL_STATEMENTS, NULL };
 
 const struct db_set *const DAEMON_STATEMENTS[] = {
-	&USER_STATEMENTS, &SESSION_STATEMENTS, &OUTBOX_STATEMENTS, &EFFECT_STATEMENTS,
-	&MAIL_STATEMENTS, &ONETIME_STATEMENTS, &SWEEP_STATEMENTS,  NULL,
+	&BEHIND_STATEMENTS, &EFFECT_STATEMENTS,
+	&MAIL_STATEMENTS,   &ONETIME_STATEMENTS,
+	&OUTBOX_STATEMENTS, &SESSION_STATEMENTS,
+	&SWEEP_STATEMENTS,  &USER_PAGE_STATEMENTS,
+	&USER_STATEMENTS,   NULL,
 };
 
 enum err
@@ -54,6 +59,7 @@ refuse(struct ctx *c, enum err e, const char *field, enum msg m)
 void
 ctx_hear(struct ctx *c)
 {
+	behind_ask(c);
 	kv_hear(c->kv);
 }
 

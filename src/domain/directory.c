@@ -37,7 +37,7 @@ enum { FORWARDS, BACKWARDS, COUNT };
 	"  data, created_at FROM user_activities WHERE user_id = u.id AND $5::bool"            \
 	"  ORDER BY id DESC LIMIT 10) x)"                                                      \
 	" FROM (SELECT id" USER_INPUT(USER_COLUMN) USER_RIGHTS(USER_COLUMN)                    \
-	"  " USER_KEPT(USER_COLUMN) ", version FROM users WHERE id " beyond " $2::bigint"      \
+	"  " USER_KEPT(USER_COLUMN) ", version, behind FROM users WHERE id " beyond " $2::bigint"      \
 	"  AND ($1::text IS NULL OR status = $1)"                                              \
 	"  ORDER BY id" order " OFFSET $3::bigint LIMIT $4::bigint) u ORDER BY u.id"
 
@@ -124,6 +124,8 @@ directory_list(struct ctx *c, const struct user_list *in, struct user_page *out_
 	more = n > in->limit;
 	n = more ? (int)in->limit : n;
 	rows += more && at.backwards;
+	if ((e = user_refresh(c, rows, n)) != OK)
+		return e;
 	shown |= in->include == NULL ? 0 : WITH_ACTIVITIES;
 	out_r->body = buf_new(c->arena, 16 * 1024);
 	doc_print_rows(&out_r->body, &USER, shown, rows, n);

@@ -179,7 +179,11 @@ copy_to_redis(struct ctx *c, const struct day *days, int n)
 		const char *key = arena_printf(c->arena, "stats:%s", days[i].day);
 		const char *value = arena_printf(c->arena, "%lld\n%s", (long long)days[i].events,
 						 days[i].counts);
-		struct kv_put p = { key, days[i].events, value, strlen(value), 2 * 86400, false };
+		struct kv_put p = { .key = key,
+				    .version = days[i].events,
+				    .value = value,
+				    .len = strlen(value),
+				    .ttl_s = 2 * 86400 };
 
 		kv_put_later(c->kv, &p);
 	}

@@ -42,7 +42,7 @@
 
 /* All of a user that an event may bear: what it takes to rebuild the row, less the hash. */
 #define SQL_WHOLE(row) \
-	"to_jsonb(" row ") - '{id,password_hash,version,created_at,updated_at}'::text[]"
+	"to_jsonb(" row ") - '{id,password_hash,version,behind,blind,created_at,updated_at}'::text[]"
 /* clang-format on */
 
 struct db_set;

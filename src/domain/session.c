@@ -130,8 +130,11 @@ put_of_session(struct ctx *c, int64_t sid, const struct user *u)
 	const char *value = arena_printf(c->arena, "%lld\n%lld %s %s", (long long)u->version,
 					 (long long)u->id, u->role, u->status);
 
-	return (struct kv_put){ session_key(c, sid), u->version,      value,
-				strlen(value),	     token_life_s(c), false };
+	return (struct kv_put){ .key = session_key(c, sid),
+				.version = u->version,
+				.value = value,
+				.len = strlen(value),
+				.ttl_s = token_life_s(c) };
 }
 
 static struct kv_put
@@ -139,8 +142,11 @@ put_of_end(struct ctx *c, int64_t sid)
 {
 	const char *value = arena_printf(c->arena, "%lld\n", (long long)ENDED_VERSION);
 
-	return (struct kv_put){ session_key(c, sid), ENDED_VERSION,   value,
-				strlen(value),	     token_life_s(c), false };
+	return (struct kv_put){ .key = session_key(c, sid),
+				.version = ENDED_VERSION,
+				.value = value,
+				.len = strlen(value),
+				.ttl_s = token_life_s(c) };
 }
 
 /* A row is the session's id and then the user's columns: read by a shape of both. */
@@ -154,7 +160,8 @@ const struct shape SESSION_ROW = SHAPE(struct session,
 	USER_INPUT(SESSION_USER_ROW)
 	USER_RIGHTS(SESSION_USER_ROW)
 	USER_KEPT(SESSION_USER_ROW)
-	{ .name = "version", .off = offsetof(struct session, user.version), .kind = K_INT, .use = 1 });
+	{ .name = "version", .off = offsetof(struct session, user.version), .kind = K_INT, .use = 1 },
+	{ .name = "behind", .off = offsetof(struct session, user.behind), .kind = K_INT, .use = 1 });
 /* clang-format on */
 
 enum err

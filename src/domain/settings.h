@@ -20,6 +20,7 @@ struct settings {
 	const char *rate_login_account, *rate_login_ip, *rate_signup_ip, *rate_forgot_account;
 	int64_t cache_ttl_seconds;
 	const char *cache_write_strategy;
+	int64_t flush_interval_ms, flush_batch, flush_backlog;
 	const char *cors_allow_origins;
 	const char *smtp_url, *smtp_ca_file, *smtp_starttls;
 	int64_t smtp_timeout_seconds;

@@ -1,5 +1,5 @@
 /*
- * user: the statements, the pages in Redis, the changes.
+ * user: the statements, the changes. user_page.c has the pages in Redis.
  *
  * A change that touches rights (status, role, existence) concerns the user's sessions
  * too. It takes the user's row first and looks at the sessions in a second statement, so
@@ -19,6 +19,7 @@
 #include "text.h"
 
 #include "activity.h"
+#include "behind.h"
 #include "event.h"
 #include "lockout.h"
 #include "passwd.h"
@@ -38,6 +39,7 @@ const struct shape USER = SHAPE_GIVEN(struct user,
 	  .max = 128, .too_short = MSG_PASSWORD_SHORT, .help = "8 to 128 characters, as received",
 	  .example = "correct horse battery" },
 	{ F(struct user, version), .use = IN_ROW },
+	{ F(struct user, behind), .use = IN_ROW },
 	{ F(struct user, changed), .use = IN_CHANGED_ROW },
 	{ F(struct user, password_hash), .use = IN_LOGIN_ROW | IN_IMPORT, .need = IN_IMPORT,
 	  .secret = true, .rule = passwd_rule_hash, .help = "made by another system" },
@@ -46,7 +48,7 @@ const struct shape USER = SHAPE_GIVEN(struct user,
 	  .of_use = SHOWN, .many = true, .help = "the newest 10, where they are asked for" });
 /* clang-format on */
 
-enum { CREATE, CHANGE, LOCK, DELETE, LOAD, BY_EMAIL, PROMOTE };
+enum { CREATE, CHANGE, LOCK, DELETE, BY_EMAIL, PROMOTE };
 
 /* clang-format off */
 /* $5 the fields as JSON, $6 the hash, $7 the language that was spoken to its maker */
@@ -59,40 +61,52 @@ enum { CREATE, CHANGE, LOCK, DELETE, LOAD, BY_EMAIL, PROMOTE };
 		  SQL_WHOLE("u") " || jsonb_build_object('language', $7::text)", "u")                  \
 	"SELECT " USER_COLUMNS ", true FROM u"
 
-/* $5 id, $6 the fields as JSON, $7 the version it must have or NULL. `d` is what differs; nothing
- * does where this very request, which nginx may send twice, was here before. */
+/* Whether the state is the one that If-Match names: $7 the version or NULL, $8 its pending changes;
+ * $9 the stamp of what is owed (see behind.h). */
+#define SQL_MATCHES(row)                                                                      \
+	"($7::bigint IS NULL OR (" row ".version = $7::bigint AND"                           \
+	" GREATEST($9::bigint - " row ".behind, 0) = $8::bigint))"
+
+/* $5 id, $6 the fields as JSON, $10 what is owed, as JSON or NULL, $11 whether nobody could tell.
+ * `d` is what differs, and all that was owed; nothing does where this very request, which nginx
+ * may send twice, was here before. */
 #define SQL_CHANGE                                                                    \
 	"WITH old AS (SELECT * FROM users WHERE id = $5::bigint FOR NO KEY UPDATE), "        \
-	"diff AS (SELECT (SELECT jsonb_object_agg(key, value) FROM jsonb_each($6::jsonb)"    \
-	"   WHERE value IS DISTINCT FROM to_jsonb(old) -> key) AS d"                         \
-	"  FROM old WHERE ($7::bigint IS NULL OR old.version = $7::bigint)"                  \
+	"due AS (SELECT " SQL_DUE("old", "$10::jsonb") " AS d, $9::bigint > old.behind AS owed FROM old), " \
+	"diff AS (SELECT (SELECT jsonb_object_agg(key, value) FROM jsonb_each(due.d || $6::jsonb)" \
+	"   WHERE due.d ? key OR value IS DISTINCT FROM to_jsonb(old) -> key) AS d, due.owed" \
+	"  FROM old, due WHERE " SQL_MATCHES("old")                                           \
 	"  AND NOT EXISTS (SELECT FROM (SELECT attempt_id FROM events WHERE user_id = $5::bigint" \
 	"    ORDER BY version DESC NULLS LAST LIMIT 8) newest WHERE attempt_id = $3)), "      \
+	"news AS (SELECT COALESCE(d, '{}') AS d FROM diff WHERE d IS NOT NULL OR owed), "     \
 	"u AS (UPDATE users SET (updated_at" USER_INPUT(USER_COLUMN) USER_RIGHTS(USER_COLUMN) ")" \
 	"  = (SELECT now()" USER_INPUT(USER_COLUMN_OF_R) USER_RIGHTS(USER_COLUMN_OF_R)       \
-	"     FROM jsonb_populate_record(users, diff.d) r)"                                  \
-	"  FROM diff WHERE users.id = $5::bigint AND diff.d IS NOT NULL RETURNING users.*), " \
+	"     FROM jsonb_populate_record(users, news.d) r),"                                 \
+	"  behind = GREATEST(behind, $9::bigint),"                                           \
+	"  blind = CASE WHEN $11::bool THEN COALESCE(blind, '{}') || COALESCE((SELECT"       \
+	"    jsonb_object_agg(k, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)" \
+	"    FROM jsonb_object_keys(news.d) k), '{}') ELSE blind END"                        \
+	"  FROM news WHERE users.id = $5::bigint RETURNING users.*), "                       \
 	SQL_ACTIVITY("user_updated", "사용자 정보 수정",                                     \
 		     "jsonb_build_object('fields', (SELECT jsonb_agg(k) FROM jsonb_object_keys(d) k))", \
-		     "u, diff")                                                              \
-	SQL_EVENT("user_updated", "u.id", "u.version", "diff.d", "u, diff")                  \
+		     "u, news")                                                              \
+	SQL_EVENT("user_updated", "u.id", "u.version", "news.d", "u, news")                  \
 	"SELECT " USER_COLUMNS ", u.changed FROM (SELECT u.*, true AS changed FROM u UNION ALL" \
 	" SELECT old.*, false FROM old WHERE NOT EXISTS (SELECT FROM u)) u"
 
 static const struct db_stmt SQL[] = {
 	[CREATE] = { "user_create", SQL_INSERT("user"), 7, true },
-	[CHANGE] = { "user_change", SQL_CHANGE, 7, true },
+	[CHANGE] = { "user_change", SQL_CHANGE, 11, true },
 	[LOCK] = { "user_lock", "SELECT id FROM users WHERE id = $1::bigint FOR UPDATE", 1, false },
 	[DELETE] = { "user_delete",
 		"WITH old AS (SELECT * FROM users WHERE id = $5::bigint FOR UPDATE), "
 		"u AS (DELETE FROM users WHERE id = $5::bigint AND ($6::bigint IS NULL OR"
-		"  version = $6::bigint) RETURNING users.*), "
+		"  (version = $6::bigint AND GREATEST($8::bigint - behind, 0) = $7::bigint))"
+		"  RETURNING users.*), "
 		SQL_EVENT("user_deleted", "u.id", "u.version + 1",
-			  SQL_WHOLE("u") " || jsonb_build_object('sessions', to_jsonb($7::bigint[]))", "u")
+			  SQL_WHOLE("u") " || jsonb_build_object('sessions', to_jsonb($9::bigint[]))", "u")
 		"SELECT " USER_COLUMNS ", u.changed FROM (SELECT u.*, true AS changed FROM u UNION ALL"
-		" SELECT old.*, false FROM old WHERE NOT EXISTS (SELECT FROM u)) u", 7, true },
-	[LOAD] = { "user_load",
-		"SELECT " USER_COLUMNS " FROM users u WHERE u.id = ANY ($1::bigint[])", 1, false },
+		" SELECT old.*, false FROM old WHERE NOT EXISTS (SELECT FROM u)) u", 9, true },
 	[BY_EMAIL] = { "user_by_email",
 		"SELECT " USER_COLUMNS ", u.password_hash, " SQL_IS_LOCKED("u.id") " FROM users u WHERE "
 		SQL_EMAIL_KEY("u.email") " = " SQL_EMAIL_KEY("$1"), 1, false },
@@ -101,181 +115,9 @@ static const struct db_stmt SQL[] = {
 const struct db_set USER_STATEMENTS = { SQL, NELEM(SQL) };
 /* clang-format on */
 
-enum { TOMBSTONE_S = 30 };
-
-/* A record in Redis is `version LF body`. No body: there is no such user. A '?': there is
- * one, but what was here is stale. */
-#define STALE_MARK "?"
-
-static const char *
-user_key(struct ctx *c, int64_t id)
-{
-	return arena_printf(c->arena, "user:%lld", (long long)id);
-}
-
-/*
- * Pages
- */
-
-static void
-print_page(struct ctx *c, const struct user *u, struct page *page_r)
-{
-	struct buf b = buf_new(c->arena, 384);
-
-	doc_print(&b, &USER, SHOWN, u);
-	*page_r = (struct page){ u->id, u->version, b.text, b.len, false };
-}
-
-/* Spread by a tenth either way, so that what was put together does not end together. */
-static int64_t
-spread_ttl(int64_t ttl_s)
-{
-	uint32_t tenth = (uint32_t)(ttl_s / 10);
-
-	return ttl_s - tenth + rnd_below(2 * tenth + 1);
-}
-
-static struct kv_put
-put_of_page(struct ctx *c, const struct page *p)
-{
-	struct buf b = buf_new(c->arena, p->len + 24);
-
-	buf_int(&b, p->version);
-	buf_char(&b, '\n');
-	buf_put(&b, p->body, p->len);
-	return (struct kv_put){ user_key(c, p->id),
-				p->version,
-				b.text,
-				b.len,
-				spread_ttl(c->conf->cache_ttl_seconds),
-				false };
-}
-
-/* A record without a page: gone, or stale. `version` is what a newer page must exceed. */
-static struct kv_put
-put_of_mark(struct ctx *c, int64_t id, int64_t version, int64_t floor, const char *mark)
-{
-	const char *value = arena_printf(c->arena, "%lld\n%s", (long long)floor, mark);
-
-	return (struct kv_put){
-		user_key(c, id), version, value, strlen(value), TOMBSTONE_S, false
-	};
-}
-
-int
-user_ask(struct ctx *c, int64_t id)
-{
-	char key[32];
-
-	snprintf(key, sizeof(key), "user:%lld", (long long)id);
-	return kv_ask(c->kv, key);
-}
-
-enum heard
-user_record_read(const char *text, size_t len, int64_t id, struct page *page_r)
-{
-	const char *lf = memchr(text, '\n', len < 21 ? len : 21);
-	char digits[24] = "";
-	int64_t version;
-
-	if (lf == NULL)
-		return HEARD_STALE;
-	memcpy(digits, text, (size_t)(lf - text));
-	if (strlen(digits) != (size_t)(lf - text) || !text_to_int(digits, &version) || version < 0)
-		return HEARD_STALE;
-	len -= (size_t)(lf + 1 - text);
-	if (len == 0)
-		return HEARD_GONE;
-	if (lf[1] != '{' || lf[len] != '}')
-		return HEARD_STALE; /* the mark, or nothing of ours */
-	*page_r = (struct page){ id, version, lf + 1, len, true };
-	return HEARD;
-}
-
-enum heard
-user_heard(struct ctx *c, int slot, int64_t id, struct page *page_r)
-{
-	size_t len;
-	const char *text = kv_heard(c->kv, slot, &len);
-	enum heard h = text == NULL ? MISSED : user_record_read(text, len, id, page_r);
-
-	metric_add(h == HEARD || h == HEARD_GONE ? METRIC_CACHE_HITS : METRIC_CACHE_MISSES, 1);
-	return h;
-}
-
-void
-user_page_keep(struct ctx *c, const struct user *u, struct wanted *w)
-{
-	struct kv_put put;
-
-	print_page(c, u, &w->page);
-	w->found = true;
-	put = put_of_page(c, &w->page);
-	put.if_absent = !w->stale;
-	kv_put_later(c->kv, &put);
-}
-
-static struct wanted *
-wanted_with(struct wanted *w, int n, int64_t id)
-{
-	for (int i = 0; i < n; i++) {
-		if (w[i].id == id)
-			return &w[i];
-	}
-	return NULL;
-}
-
-/* "No such user" is remembered too, at version 0, which any creation exceeds. */
-static void
-keep_absence(struct ctx *c, int64_t id)
-{
-	struct kv_put put = put_of_mark(c, id, 0, 0, "");
-
-	kv_put_later(c->kv, &put);
-}
-
-enum err
-user_load(struct ctx *c, struct wanted *w, int n)
-{
-	int64_t *ids = arena_get(c->arena, (size_t)n * sizeof(*ids));
-	struct user *rows;
-	int found;
-	enum err e;
-
-	for (int i = 0; i < n; i++)
-		ids[i] = w[i].id;
-	e = db_many(c->db, c->arena, &SQL[LOAD], ARGS(db_array(c->arena, ids, n)), &USER, IN_ROW,
-		    &rows, &found);
-	if (e != OK)
-		return e;
-	for (int i = 0; i < found; i++) {
-		struct wanted *one = wanted_with(w, n, rows[i].id);
-
-		if (one != NULL)
-			user_page_keep(c, &rows[i], one);
-	}
-	for (int i = 0; i < n; i++) {
-		if (!w[i].found)
-			keep_absence(c, w[i].id);
-	}
-	return OK;
-}
-
 /*
  * Changes
  */
-
-void
-user_publish(struct ctx *c, const struct user *u, struct page *page_r)
-{
-	struct kv_put put;
-
-	print_page(c, u, page_r);
-	put = put_of_page(c, page_r);
-	if (strcmp(c->conf->cache_write_strategy, "invalidate") == 0)
-		put = put_of_mark(c, u->id, u->version, u->version - 1, STALE_MARK);
-	kv_put_soon(c->kv, &put);
-}
 
 /* The fields that the body bears, as JSON for the statement. */
 static const char *
@@ -341,15 +183,55 @@ user_create(struct ctx *c, const struct user *in, struct page *page_r)
 	return OK;
 }
 
-/* What is under way in a transaction scope. */
+/* What is under way, in a transaction scope or in one statement. */
 struct change {
 	struct ctx *c;
-	int64_t id, if_version;
+	int64_t id;
+	const struct tag *if_match; /* NULL: any state */
 	const char *fields;
 	struct user *out;
-	bool lets_in; /* an admin says that the user is active: a lock is over too */
+	bool lets_in;	   /* an admin says that the user is active: a lock is over too */
+	struct owed *owed; /* what was written behind and comes along */
+	bool blind;	   /* nobody knows what that is */
+	const char *hold;
 	struct session_ids ended;
 };
+
+/* Learn what is owed to the user; where a certain state must be found, hold it. */
+static void
+begin_change(struct change *ch)
+{
+	enum err e = ch->if_match == NULL ? behind_read(ch->c, &ch->id, 1, &ch->owed)
+					  : behind_hold(ch->c, ch->id, &ch->owed, &ch->hold);
+
+	ch->blind = e != OK;
+}
+
+static enum err
+end_change(struct change *ch, enum err e)
+{
+	behind_let_go(ch->c, ch->id, ch->hold);
+	return e;
+}
+
+static bool
+finds_state(const struct change *ch)
+{
+	return ch->if_match == NULL || (ch->if_match->version == ch->out->version &&
+					ch->if_match->pending == behind_pending(ch->owed, ch->out));
+}
+
+static const char *
+tag_version(const struct change *ch)
+{
+	return ch->if_match == NULL ? NULL : db_int(ch->c->arena, ch->if_match->version);
+}
+
+static const char *
+tag_pending(const struct change *ch)
+{
+	return db_int(ch->c->arena, ch->if_match == NULL ? 0 : ch->if_match->pending);
+}
 
 static enum err
 change_body(void *arg)
@@ -358,8 +240,9 @@ change_body(void *arg)
 	struct ctx *c = ch->c;
 
 	return db_one(c->db, c->arena, &SQL[CHANGE],
-		      ARGS(EVENT_ARGS(c), db_int(c->arena, ch->id), ch->fields,
-			   db_int(c->arena, ch->if_version)),
+		      ARGS(EVENT_ARGS(c), db_int(c->arena, ch->id), ch->fields, tag_version(ch),
+			   tag_pending(ch), db_int(c->arena, ch->owed->stamp), ch->owed->fields,
+			   ch->blind ? "t" : "f"),
 		      &USER, IN_ROW | IN_CHANGED_ROW, ch->out);
 }
 
@@ -412,14 +295,31 @@ user_was_deleted_here(struct ctx *c, int64_t id, enum err otherwise)
 	return unless_done(c, id, otherwise);
 }
 
+static enum err
+make_change(struct change *ch, bool rights)
+{
+	struct ctx *c = ch->c;
+	enum err e = rights ? db_within(c->db, change_rights_body, ch) : change_body(ch);
+
+	if (e != OK)
+		return taken_or(c, e);
+	if (!ch->out->changed && !finds_state(ch))
+		return unless_done(c, ch->id, E_STALE);
+	if (ch->out->changed)
+		log_info(EV("user.updated"), KI("user", ch->id), KI("version", ch->out->version));
+	if (rights)
+		session_rights_changed(c, &ch->ended, ch->out);
+	return OK;
+}
+
 enum err
-user_change(struct ctx *c, int64_t id, const struct user *in, int64_t if_version,
+user_change(struct ctx *c, int64_t id, const struct user *in, const struct tag *if_match,
 	    struct page *page_r)
 {
 	struct user u;
 	struct change ch = { .c = c,
 			     .id = id,
-			     .if_version = if_version,
+			     .if_match = if_match,
 			     .fields = fields_json(c, in, IN_ROW),
 			     .out = &u,
 			     .lets_in = in->status != NULL && strcmp(in->status, "active") == 0 };
@@ -428,18 +328,11 @@ user_change(struct ctx *c, int64_t id, const struct user *in, int64_t if_version
 
 	if (rights && c->role != ROLE_ADMIN)
 		return E_FORBIDDEN;
-	e = rights ? db_within(c->db, change_rights_body, &ch) : change_body(&ch);
-	if (e != OK)
-		return taken_or(c, e);
-	if (!u.changed && if_version != NO_INT && u.version != if_version &&
-	    (e = unless_done(c, id, E_STALE)) != OK)
-		return e;
-	if (u.changed)
-		log_info(EV("user.updated"), KI("user", id), KI("version", u.version));
-	if (rights)
-		session_rights_changed(c, &ch.ended, &u);
-	user_publish(c, &u, page_r);
-	return OK;
+	begin_change(&ch);
+	e = make_change(&ch, rights);
+	if (e == OK)
+		user_publish(c, &u, page_r);
+	return end_change(&ch, e);
 }
 
 static enum err
@@ -453,31 +346,40 @@ delete_body(void *arg)
 	    (e = session_of_user(c, ch->id, false, &ch->ended)) != OK)
 		return e;
 	return db_one(c->db, c->arena, &SQL[DELETE],
-		      ARGS(EVENT_ARGS(c), db_int(c->arena, ch->id),
-			   db_int(c->arena, ch->if_version),
+		      ARGS(EVENT_ARGS(c), db_int(c->arena, ch->id), tag_version(ch),
+			   tag_pending(ch), db_int(c->arena, ch->owed->stamp),
 			   db_array(c->arena, ch->ended.id, ch->ended.n)),
 		      &USER, IN_ROW | IN_CHANGED_ROW, ch->out);
 }
 
-enum err
-user_delete(struct ctx *c, int64_t id, int64_t if_version)
+static enum err
+make_delete(struct change *ch)
 {
-	struct user u;
-	struct change ch = { .c = c, .id = id, .if_version = if_version, .out = &u };
-	struct kv_put gone;
-	enum err e = db_within(c->db, delete_body, &ch);
+	struct ctx *c = ch->c;
+	enum err e = db_within(c->db, delete_body, ch);
 
 	if (e == E_NOT_FOUND)
-		return unless_done(c, id, E_NOT_FOUND);
+		return unless_done(c, ch->id, E_NOT_FOUND);
 	if (e != OK)
 		return e;
-	if (!u.changed)
+	if (!ch->out->changed)
 		return E_STALE;
-	log_info(EV("user.deleted"), KI("user", id));
-	gone = put_of_mark(c, id, u.version + 1, u.version + 1, "");
-	kv_put_soon(c->kv, &gone);
-	session_gone(c, &ch.ended);
+	log_info(EV("user.deleted"), KI("user", ch->id));
+	if (behind_pending(ch->owed, ch->out) > 0)
+		log_warn(EV("behind.dropped"), KI("user", ch->id));
+	user_unpublish(c, ch->id, ch->out->version + 1);
+	session_gone(c, &ch->ended);
 	return OK;
+}
+
+enum err
+user_delete(struct ctx *c, int64_t id, const struct tag *if_match)
+{
+	struct user u;
+	struct change ch = { .c = c, .id = id, .if_match = if_match, .out = &u };
+
+	begin_change(&ch);
+	return end_change(&ch, make_delete(&ch));
 }
 
 /*
@@ -502,31 +404,11 @@ user_make_admin(struct ctx *c, const struct user *in, struct user *out_r)
 		e = insert(c, PROMOTE, in, out_r);
 	else if (e == OK) {
 		to.given.set = UINT64_C(1) << (field_find(&USER, BY_ADMIN, "role") - USER.field);
-		e = user_change(c, old.id, &to, NO_INT, &page);
+		e = user_change(c, old.id, &to, NULL, &page);
 		*out_r = old;
 		return e;
 	}
 	if (e == OK)
 		user_publish(c, out_r, &page);
 	return e;
-}
-
-/* Where there is no page the mark is put all the same: a slow reader may be on its way with
- * an old one. */
-enum err
-user_repair(struct ctx *c, const struct stale *s, int n)
-{
-	struct kv_put *puts = arena_get(c->arena, (size_t)n * sizeof(*puts) + 1);
-
-	for (int i = 0; i < n; i++)
-		puts[i] = s[i].gone ? put_of_mark(c, s[i].id, s[i].version, s[i].version, "")
-				    : put_of_mark(c, s[i].id, s[i].version, s[i].version - 1,
-						  STALE_MARK);
-	return n == 0 ? OK : kv_put(c->kv, puts, n);
-}
-
-enum err
-user_cache_flush(struct ctx *c, int64_t *n_r)
-{
-	return kv_forget_all(c->kv, "user:", n_r);
 }

@@ -27,6 +27,7 @@ enum {
 	IN_LOGIN_ROW = 128,
 	WITH_ACTIVITIES = 256, /* in a list that includes them */
 	IN_IMPORT = 512,   /* in what usherctl brings from another system */
+	BEHIND = 1024,	   /* may be written behind: needs no look into the database */
 };
 /* clang-format on */
 
@@ -41,15 +42,15 @@ enum {
 /* clang-format off */
 /* What the user says of itself. X(member, kind, the rest of the row) */
 #define USER_INPUT(X)                                                                       \
-	X(name, TEXT, .use = BY_ANYONE, .need = NEEDED, .min = 1, .max = 100, \
+	X(name, TEXT, .use = BY_ANYONE | BEHIND, .need = NEEDED, .min = 1, .max = 100, \
 	  .rule = rule_line, .help = "what to call the user", .example = "홍길동")           \
 	X(email, TEXT, .use = BY_ANYONE, .need = NEEDED, .rule = rule_email, \
 	  .help = "unique without regard to case", .example = "hong@example.com")           \
-	X(age, INT, .use = BY_ANYONE, .nullable = true, .min = 0, .max = 150,               \
+	X(age, INT, .use = BY_ANYONE | BEHIND, .nullable = true, .min = 0, .max = 150,               \
 	  .out_of_range = MSG_AGE_RANGE, .help = "years", .example = "30")                  \
-	X(phone, TEXT, .use = BY_ANYONE, .nullable = true, .max = 20, .rule = rule_phone,   \
+	X(phone, TEXT, .use = BY_ANYONE | BEHIND, .nullable = true, .max = 20, .rule = rule_phone,   \
 	  .help = "telephone number", .example = "+82 10-1234-5678")                        \
-	X(nickname, TEXT, .use = BY_ANYONE, .nullable = true, .max = 50, .rule = rule_line, \
+	X(nickname, TEXT, .use = BY_ANYONE | BEHIND, .nullable = true, .max = 50, .rule = rule_line, \
 	  .help = "a shorter name", .example = "길동")
 
 /* What only an admin may change. */
@@ -82,6 +83,7 @@ struct user {
 	USER_KEPT(USER_MEMBER)
 	const char *password;	   /* in UserCreate only */
 	int64_t version;
+	int64_t behind;		   /* how many written-behind changes are in the row; see behind.h */
 	bool changed;		   /* by the statement that answered this row */
 	const char *password_hash; /* at login only */
 	bool locked;		   /* as above: no password is right now, see lockout.h */
@@ -99,17 +101,24 @@ extern const struct shape USER;
 #define USER_COLUMN(member, ...) ", " #member
 #define USER_COLUMNS \
 	"u.id" USER_INPUT(USER_COLUMN_OF_U) USER_RIGHTS(USER_COLUMN_OF_U) \
-	USER_KEPT(USER_COLUMN_OF_U) ", u.version"
+	USER_KEPT(USER_COLUMN_OF_U) ", u.version, u.behind"
 /* clang-format on */
 
 struct db_set;
-extern const struct db_set USER_STATEMENTS;
+extern const struct db_set USER_STATEMENTS, USER_PAGE_STATEMENTS;
 
 struct page {
 	int64_t id, version;
+	int64_t pending;  /* how many written-behind changes it has that the version has not */
+	int64_t behind;	  /* and how many had reached the version */
 	const char *body; /* JSON */
 	size_t len;
 	bool hit; /* from Redis */
+};
+
+/* Which state of a user a change must find: an entity tag of ours. */
+struct tag {
+	int64_t version, pending;
 };
 
 /* Reading, in the two halves of a turn. */
@@ -134,25 +143,45 @@ struct wanted {
 	bool stale; /* Redis has something that a page must replace */
 };
 
-/* Load `n` pages in one statement and put them into Redis. */
+/* Load `n` pages, written-behind changes included, in one statement and put them into Redis. */
 enum err user_load(struct ctx *c, struct wanted *w, int n) MUST_CHECK;
 
-/* The page of a row that is at hand, put into Redis at the end of the turn. */
+/* Rows that a list has brought, as they are with what was written behind. */
+enum err user_refresh(struct ctx *c, struct user *rows, int n) MUST_CHECK;
+
+/* The page of a row that is at hand, put into Redis at the end of the turn; only while nothing is
+ * written behind (see behind_any). */
 void user_page_keep(struct ctx *c, const struct user *u, struct wanted *w);
+
+/* The page that `u`, a row with `pending` written-behind changes applied, makes. */
+void user_page_print(struct ctx *c, const struct user *u, int64_t pending, struct page *page_r);
+
+/* What lies in Redis for a page, all of it; and for how many seconds. */
+const char *user_record_print(struct ctx *c, const struct page *p);
+int64_t user_record_ttl_s(const struct ctx *c);
+
+/* The user is no more, as of `version`: so with its record and with what was written behind, at the
+ * next ctx_settle. */
+void user_unpublish(struct ctx *c, int64_t id, int64_t version);
+
+/* The record as it lies in Redis, and the written-behind changes beside it, as text for an
+ * operator; E_UNAVAILABLE. */
+enum err user_record_show(struct ctx *c, int64_t id, struct buf *out) MUST_CHECK;
 
 /* Changes */
 
 /* Sign up. E_EMAIL_TAKEN; E_INVALID for a password on the deny list. */
 enum err user_create(struct ctx *c, const struct user *in, struct page *page_r) MUST_CHECK;
 
-/* Change the fields that `in` bears; if_version NO_INT: whatever the version. A change that
+/* Change the fields that `in` bears; if_match NULL: whatever the state. Changes of the user that
+ * were written behind and not flushed yet are taken along. A change that
  * changes nothing is OK, with no new version and no event. E_NOT_FOUND, E_STALE,
  * E_EMAIL_TAKEN; E_FORBIDDEN for status or role not by an admin. */
-enum err user_change(struct ctx *c, int64_t id, const struct user *in, int64_t if_version,
+enum err user_change(struct ctx *c, int64_t id, const struct user *in, const struct tag *if_match,
 		     struct page *page_r) MUST_CHECK;
 
 /* The user is gone, with activities and sessions. E_NOT_FOUND, E_STALE. */
-enum err user_delete(struct ctx *c, int64_t id, int64_t if_version) MUST_CHECK;
+enum err user_delete(struct ctx *c, int64_t id, const struct tag *if_match) MUST_CHECK;
 
 /* nginx repeats a DELETE whose connection broke, and a user who deleted itself has no session
  * any more: OK where this very request did it, else `otherwise`. */
@@ -164,6 +193,9 @@ enum err user_by_email(struct ctx *c, const char *email, struct user *out_r) MUS
 /* Put what a change made of the user into Redis with the next ctx_settle (see
  * CACHE_WRITE_STRATEGY). */
 void user_publish(struct ctx *c, const struct user *u, struct page *page_r);
+
+/* The same for many rows, now. */
+void user_publish_all(struct ctx *c, const struct user *u, int n);
 
 /* Make or promote an admin, for usherctl. A new one gets `password`. */
 enum err user_make_admin(struct ctx *c, const struct user *in, struct user *out_r) MUST_CHECK;

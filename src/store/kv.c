@@ -24,6 +24,7 @@
 
 enum {
 	ASKED_MOST = 512,
+	WORDS_MOST = 16, /* of a put */
 	KEY_SIZE = 40,
 	BACKOFF_FIRST_MS = 20,
 	BACKOFF_MOST_MS = 1000,
@@ -54,6 +55,8 @@ struct kv {
 	int asked;
 	redisReply *heard;
 	struct kv_rate *rates, **rates_end; /* asked for, in this order */
+	const char *sized;		    /* the set whose size is asked for */
+	int64_t size;
 	char key[ASKED_MOST][KEY_SIZE];
 };
 
@@ -173,6 +176,7 @@ kv_open(const char *url, int wait_ms, int64_t slow_us)
 
 	memset(kv, 0, sizeof(*kv));
 	kv->rates_end = &kv->rates;
+	kv->size = NOT_SIZED;
 	kv->wait_ms = wait_ms;
 	kv->slow_us = slow_us;
 	if (!parse_url(&kv->to, url))
@@ -319,6 +323,19 @@ kv_ask_rate(struct kv *kv, struct kv_rate *r)
 	kv->rates_end = &r->next;
 }
 
+void
+kv_ask_size(struct kv *kv, const char *key)
+{
+	kv->sized = key;
+	kv->size = NO_SIZE;
+}
+
+int64_t
+kv_size(const struct kv *kv)
+{
+	return kv->size;
+}
+
 static void
 forget_rates(struct kv *kv)
 {
@@ -377,6 +394,16 @@ note_refusal(struct kv *kv, const redisReply *r)
 		log_warn(EV("redis.refused"), KS("why", r->str));
 }
 
+/* What became of a put: done, refused for something newer, or an error. */
+static void
+note_put(struct kv *kv, const redisReply *r)
+{
+	if (r->type == REDIS_REPLY_ERROR)
+		note_refusal(kv, r);
+	if (r->type == REDIS_REPLY_INTEGER && r->integer == 0)
+		metric_add(METRIC_CACHE_REFUSED, 1);
+}
+
 /* Read away the answers to puts that nobody waited for. */
 static bool
 collect_owed(struct kv *kv)
@@ -386,8 +413,7 @@ collect_owed(struct kv *kv)
 	for (; kv->owed > 0; kv->owed--) {
 		if (!next_reply(kv, &r))
 			return false;
-		if (r->type == REDIS_REPLY_ERROR)
-			note_refusal(kv, r);
+		note_put(kv, r);
 		freeReplyObject(r);
 	}
 	return true;
@@ -498,13 +524,36 @@ hear_keys(struct kv *kv)
 }
 
 static bool
+append_size(struct kv *kv)
+{
+	const char *argv[] = { "ZCARD", kv->sized };
+
+	return kv->sized == NULL || redisAppendCommandArgv(kv->c, 2, argv, NULL) == REDIS_OK;
+}
+
+static bool
+hear_size(struct kv *kv)
+{
+	redisReply *r;
+
+	if (kv->sized == NULL)
+		return true;
+	if (!next_reply(kv, &r))
+		return false;
+	if (r->type == REDIS_REPLY_INTEGER)
+		kv->size = r->integer;
+	freeReplyObject(r);
+	return true;
+}
+
+static bool
 hear_once(struct kv *kv)
 {
 	freeReplyObject(kv->heard); /* of a first try */
 	kv->heard = NULL;
 	begin_trip(kv);
-	return (kv->asked == 0 || append_mget(kv)) && append_rates(kv) && collect_owed(kv) &&
-	       hear_keys(kv) && hear_rates(kv);
+	return append_size(kv) && (kv->asked == 0 || append_mget(kv)) && append_rates(kv) &&
+	       collect_owed(kv) && hear_size(kv) && hear_keys(kv) && hear_rates(kv);
 }
 
 static bool
@@ -548,8 +597,10 @@ kv_hear(struct kv *kv)
 {
 	int64_t from, took;
 
-	if (kv->asked == 0 && kv->rates == NULL)
+	if (kv->asked == 0 && kv->rates == NULL) {
+		kv->size = NOT_SIZED; /* not worth a trip of its own */
 		return;
+	}
 	from = clock_read_us();
 	trip(kv, hear_once);
 	took = clock_read_us() - from;
@@ -589,6 +640,8 @@ kv_turn_over(struct kv *kv)
 	freeReplyObject(kv->heard);
 	kv->heard = NULL;
 	kv->asked = 0;
+	kv->sized = NULL;
+	kv->size = NOT_SIZED;
 	forget_rates(kv);
 	while (kv->owed > 0 && kv->c != NULL && !done) {
 		if (redisBufferWrite(kv->c, &done) != REDIS_OK)
@@ -604,12 +657,40 @@ kv_turn_over(struct kv *kv)
 static bool
 append_words(struct kv *kv, const char **argv, int n, int value, size_t value_len)
 {
-	size_t len[8];
+	size_t len[WORDS_MOST];
 
+	assert(n <= WORDS_MOST);
 	for (int i = 0; i < n; i++)
 		len[i] = i == value ? value_len : strlen(argv[i]);
 	metric_add(METRIC_CACHE_PUTS, 1);
 	return redisAppendCommandArgv(kv->c, n, argv, len) == REDIS_OK;
+}
+
+/* A word list for redisAppendCommandArgv, of at most WORDS_MOST words. */
+struct words {
+	const char *word[WORDS_MOST];
+	int n;
+};
+
+static void
+add_words(struct words *w, const char *const *words, int n)
+{
+	assert(w->n + n <= WORDS_MOST);
+	for (int i = 0; i < n; i++)
+		w->word[w->n++] = words[i];
+}
+
+static bool
+append_put_by(struct kv *kv, const struct kv_put *p, const char *version, const char *ttl)
+{
+	char n_keys[12];
+	struct words w = { { "EVAL", p->by->text, n_keys, p->key }, 4 };
+
+	snprintf(n_keys, sizeof(n_keys), "%d", 1 + p->by->n_keys);
+	add_words(&w, p->by->keys, p->by->n_keys);
+	add_words(&w, (const char *const[]){ version, p->value, ttl }, 3);
+	add_words(&w, p->by->args, p->by->n_args);
+	return append_words(kv, w.word, w.n, 5 + p->by->n_keys, p->len);
 }
 
 static bool
@@ -621,8 +702,10 @@ append_put(struct kv *kv, const struct kv_put *p)
 
 	snprintf(version, sizeof(version), "%lld", (long long)p->version);
 	snprintf(ttl, sizeof(ttl), "%lld", (long long)p->ttl_s);
-	return p->if_absent ? append_words(kv, first, NELEM(first), 2, p->len)
-			    : append_words(kv, newer, NELEM(newer), 5, p->len);
+	if (p->if_absent)
+		return append_words(kv, first, NELEM(first), 2, p->len);
+	return p->by != NULL ? append_put_by(kv, p, version, ttl)
+			     : append_words(kv, newer, NELEM(newer), 5, p->len);
 }
 
 void
@@ -647,10 +730,8 @@ collect_puts(struct kv *kv, int n)
 	for (int i = 0; i < n; i++) {
 		if (!next_reply(kv, &r))
 			return PUT_BROKEN;
-		if (r->type == REDIS_REPLY_ERROR) {
-			note_refusal(kv, r);
-			end = PUT_REFUSED;
-		}
+		note_put(kv, r);
+		end = r->type == REDIS_REPLY_ERROR ? PUT_REFUSED : end;
 		freeReplyObject(r);
 	}
 	return end;
@@ -710,6 +791,73 @@ kv_put_soon(struct kv *kv, const struct kv_put *p)
 	if (kv->n_soon == KV_SOON_MOST)
 		kv->soon_lost = kv_settle(kv) != OK;
 	kv->soon[kv->n_soon++] = *p;
+}
+
+/*
+ * Scripts of the caller's
+ */
+
+static bool
+append_script(struct kv *kv, struct arena *a, const struct kv_script *s)
+{
+	int n = 3 + s->n_keys + s->n_args;
+	const char **argv = arena_get(a, (size_t)n * sizeof(*argv));
+
+	argv[0] = "EVAL";
+	argv[1] = s->text;
+	argv[2] = arena_printf(a, "%d", s->n_keys);
+	for (int i = 0; i < s->n_keys; i++)
+		argv[3 + i] = s->keys[i];
+	for (int i = 0; i < s->n_args; i++)
+		argv[3 + s->n_keys + i] = s->args[i];
+	return redisAppendCommandArgv(kv->c, n, argv, NULL) == REDIS_OK;
+}
+
+static const char *
+word_of(struct arena *a, const redisReply *r)
+{
+	if (r->type == REDIS_REPLY_INTEGER)
+		return arena_printf(a, "%lld", r->integer);
+	return r->type == REDIS_REPLY_STRING || r->type == REDIS_REPLY_STATUS
+		       ? arena_textn(a, r->str, r->len)
+		       : "";
+}
+
+static void
+words_of(struct arena *a, const redisReply *r, const char ***words_r, int *n_r)
+{
+	bool list = r->type == REDIS_REPLY_ARRAY;
+
+	*n_r = list ? (int)r->elements : 1;
+	*words_r = arena_get(a, (size_t)*n_r * sizeof(**words_r) + 1);
+	for (int i = 0; i < *n_r; i++)
+		(*words_r)[i] = word_of(a, list ? r->element[i] : r);
+}
+
+enum err
+kv_run(struct kv *kv, struct arena *a, const struct kv_script *s, const char ***words_r, int *n_r)
+{
+	redisReply *r;
+
+	*n_r = 0;
+	for (int try = 0; try < 2 && connected(kv); try++) {
+		begin_trip(kv);
+		if (append_script(kv, a, s) && collect_owed(kv) && next_reply(kv, &r)) {
+			enum err e = r->type == REDIS_REPLY_ERROR ? E_UNAVAILABLE : OK;
+
+			if (e != OK)
+				note_refusal(kv, r);
+			else
+				words_of(a, r, words_r, n_r);
+			freeReplyObject(r);
+			return e;
+		}
+		if (try > 0 || !worth_another(kv))
+			back_off(kv, kv->c->errstr);
+		else
+			hang_up(kv);
+	}
+	return E_UNAVAILABLE;
 }
 
 static bool

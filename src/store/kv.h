@@ -51,6 +51,14 @@ struct kv_rate {
  * and is answered then. Where the connection breaks halfway it may be counted twice. */
 void kv_ask_rate(struct kv *kv, struct kv_rate *r);
 
+/* Ask in this turn's round trip how many members the sorted set `key` (kept by reference) has. */
+void kv_ask_size(struct kv *kv, const char *key);
+
+/* What it has, as of this turn's round trip. NOT_SIZED: nobody asked. NO_SIZE: Redis is away. */
+#define NOT_SIZED INT64_C(-1)
+#define NO_SIZE INT64_C(-2)
+int64_t kv_size(const struct kv *kv);
+
 /* The round trip: one write, one read, for all that was asked. */
 void kv_hear(struct kv *kv);
 
@@ -64,6 +72,21 @@ const char *kv_heard(const struct kv *kv, int slot, size_t *len_r);
 /* The turn is over: what was put later is sent, what was heard is gone. */
 void kv_turn_over(struct kv *kv);
 
+/* A script of the caller's: Redis runs it whole, or not at all. */
+struct kv_script {
+	const char *text;
+	const char *const *keys;
+	int n_keys;
+	const char *const *args;
+	int n_args;
+};
+
+/* Run it now. Its answer as texts in the arena: the elements of an array, or the one thing that
+ * it is. E_UNAVAILABLE, also for what Redis refuses. Where the connection broke halfway it may
+ * be run twice. */
+enum err kv_run(struct kv *kv, struct arena *a, const struct kv_script *s, const char ***words_r,
+		int *n_r) MUST_CHECK;
+
 /* A record to put: refused by Redis unless what lies at the key is older than `version`. */
 struct kv_put {
 	const char *key;
@@ -72,6 +95,9 @@ struct kv_put {
 	size_t len;
 	int64_t ttl_s;
 	bool if_absent; /* only where there is nothing: cheaper, for who saw that there was nothing */
+	/* Another rule than the one above: its KEYS are the key and its own, its ARGV version,
+	 * value, ttl_s and its own; it answers 0 where it refuses. NULL: none. */
+	const struct kv_script *by;
 };
 
 /* Put with the end of the turn, not waited for: for what a reader loaded. */

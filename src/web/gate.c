@@ -16,11 +16,13 @@
 #include "doc.h"
 #include "log.h"
 
+#include "behind.h"
 #include "limit.h"
 #include "session.h"
 #include "token.h"
 
 #include "handlers.h"
+#include "prefer.h"
 #include "query.h"
 #include "reply.h"
 #include "route.h"
@@ -52,11 +54,17 @@ identify(struct req *rq)
 }
 
 static const enum limit COUNTS[] = {
-	[ASK_NOTHING] = LIMIT_NONE,
-	[ASK_PAGE] = LIMIT_NONE,
-	[COUNT_LOGIN] = LOGINS_OF_CLIENT,
+	[ASK_NOTHING] = LIMIT_NONE,	    [ASK_PAGE] = LIMIT_NONE,
+	[ASK_PAGE_TO_CHANGE] = LIMIT_NONE,  [COUNT_LOGIN] = LOGINS_OF_CLIENT,
 	[COUNT_SIGNUP] = SIGNUPS_OF_CLIENT,
 };
+
+/* A change that may be written behind starts from the page that is there. */
+static bool
+asks_for_behind(const struct req *rq)
+{
+	return rq->route->asks == ASK_PAGE_TO_CHANGE && prefer_async(rq->head.prefer);
+}
 
 static void
 ask(struct req *rq)
@@ -67,7 +75,7 @@ ask(struct req *rq)
 	rq->session_slot = session_ask(&rq->ctx, rq->ctx.session);
 	if (rq->route->asks == ASK_PAGE && !route_names_id(rq->route))
 		rq->id = rq->ctx.actor;
-	if (rq->route->asks == ASK_PAGE && rq->id > 0)
+	if ((rq->route->asks == ASK_PAGE || asks_for_behind(rq)) && rq->id > 0)
 		rq->page_slot = user_ask(&rq->ctx, rq->id);
 }
 
@@ -288,7 +296,7 @@ answer_all(struct req *const *rq, int n, enum stage stage, enum err e)
 static void
 use_loaded_user(struct req *rq, const struct session *s)
 {
-	if (rq->id != s->user.id)
+	if (rq->id != s->user.id || behind_any(&rq->ctx))
 		return;
 	user_page_keep(&rq->ctx, &s->user, rq->page);
 	answer(rq, OK);

@@ -1,9 +1,11 @@
 /* h_user: users over HTTP. */
 #include "handlers.h"
 
+#include "behind.h"
 #include "directory.h"
 
 #include "etag.h"
+#include "prefer.h"
 #include "reply.h"
 
 enum err
@@ -37,38 +39,58 @@ post_user(struct req *rq)
 	return e != OK ? e : reply_changed(rq, 201, &page);
 }
 
-/* RFC 9110, 13.1.1, the strong comparison: the version it must have, NO_INT for any. Of a
+static bool
+is_newer(const struct etag *tag, const struct tag *than)
+{
+	return tag->version > than->version ||
+	       (tag->version == than->version && tag->pending > than->pending);
+}
+
+/* RFC 9110, 13.1.1, the strong comparison: the state it must have, *match_r NULL for any. Of a
  * list only the newest can be current. E_STALE where no tag of ours is in it. */
 static enum err
-wanted_version(const char *if_match, int64_t *version_r)
+wanted_state(struct req *rq, const struct tag **match_r)
 {
+	const char *if_match = rq->head.if_match;
+	struct tag *newest = arena_get(rq->arena, sizeof(*newest));
 	struct etag tag;
-	int64_t newest = 0;
 
-	*version_r = NO_INT;
+	*newest = (struct tag){ 0 };
+	*match_r = NULL;
 	if (*if_match == '\0')
 		return OK;
 	while (etag_next(&if_match, &tag)) {
 		if (tag.any)
 			return OK;
-		if (!tag.weak && tag.version > newest)
-			newest = tag.version;
+		if (!tag.weak && is_newer(&tag, newest))
+			*newest = (struct tag){ tag.version, tag.pending };
 	}
-	*version_r = newest;
-	return newest > 0 ? OK : E_STALE;
+	*match_r = newest;
+	return newest->version > 0 ? OK : E_STALE;
 }
 
 static enum err
 change(struct req *rq, const struct user *in)
 {
 	struct page page;
-	int64_t version;
+	const struct tag *match;
 	enum err e;
 
-	if ((e = wanted_version(rq->head.if_match, &version)) != OK ||
-	    (e = user_change(&rq->ctx, rq->id, in, version, &page)) != OK)
+	if ((e = wanted_state(rq, &match)) != OK ||
+	    (e = user_change(&rq->ctx, rq->id, in, match, &page)) != OK)
 		return e;
 	return reply_changed(rq, 200, &page);
+}
+
+/* 202 once Redis has it; 200 where it was made at once after all. */
+static enum err
+change_behind(struct req *rq, const struct user *in)
+{
+	struct page heard, page;
+	bool behind, known = user_heard(&rq->ctx, rq->page_slot, rq->id, &heard) == HEARD;
+	enum err e = behind_change(&rq->ctx, rq->id, in, known ? &heard : NULL, &page, &behind);
+
+	return e != OK ? e : reply_changed(rq, behind ? 202 : 200, &page);
 }
 
 enum err
@@ -78,6 +100,8 @@ patch_user(struct req *rq)
 
 	if (in->given.set == 0)
 		return refuse(&rq->ctx, E_INVALID, NULL, MSG_NOTHING);
+	if (prefer_async(rq->head.prefer) && *rq->head.if_match == '\0' && behind_may(in))
+		return change_behind(rq, in);
 	return change(rq, in);
 }
 
@@ -105,11 +129,11 @@ delete_user_again(struct req *rq)
 enum err
 delete_user(struct req *rq)
 {
-	int64_t version;
+	const struct tag *match;
 	enum err e;
 
-	if ((e = wanted_version(rq->head.if_match, &version)) != OK ||
-	    (e = user_delete(&rq->ctx, rq->id, version)) != OK)
+	if ((e = wanted_state(rq, &match)) != OK ||
+	    (e = user_delete(&rq->ctx, rq->id, match)) != OK)
 		return e;
 	return reply_nothing(rq);
 }

@@ -153,7 +153,7 @@ put_cors(struct buf *b, const char *origin)
 	else
 		return;
 	buf_lit(b, "Access-Control-Expose-Headers: Link, Location, ETag, Retry-After, RateLimit,"
-		   " RateLimit-Policy, X-Request-Id, X-Total-Count\r\n");
+		   " RateLimit-Policy, Preference-Applied, X-Request-Id, X-Total-Count\r\n");
 }
 
 /* draft-ietf-httpapi-ratelimit-headers: what was allowed, and what is left of it. */
@@ -291,33 +291,34 @@ reply_doc(struct req *rq, int status, const struct shape *s, const void *doc)
 
 /* RFC 9110, 13.1.2: the weak comparison, any of a list, or '*'. */
 static bool
-none_match_has(const char *list, int64_t version)
+none_match_has(const char *list, const struct page *p)
 {
 	struct etag tag;
 
 	while (etag_next(&list, &tag)) {
-		if (tag.any || tag.version == version)
+		if (tag.any || (tag.version == p->version && tag.pending == p->pending))
 			return true;
 	}
 	return false;
 }
 
 static void
-put_etag(struct buf *b, int64_t version)
+put_etag(struct buf *b, const struct page *p)
 {
 	buf_lit(b, "ETag: \"");
-	buf_int(b, version);
+	buf_int(b, p->version);
+	if (p->pending > 0)
+		buf_printf(b, ".%lld", (long long)p->pending);
 	buf_lit(b, "\"\r\nCache-Control: private, no-cache\r\n");
 }
 
 enum err
 reply_page(struct req *rq, const struct page *p)
 {
-	bool same = *rq->head.if_none_match != '\0' &&
-		    none_match_has(rq->head.if_none_match, p->version);
+	bool same = *rq->head.if_none_match != '\0' && none_match_has(rq->head.if_none_match, p);
 	struct buf b = head(rq, same ? 304 : 200, same ? NULL : JSON_TYPE);
 
-	put_etag(&b, p->version);
+	put_etag(&b, p);
 	buf_text(&b, p->hit ? "X-Cache: HIT\r\n" : "X-Cache: MISS\r\n");
 	return send_off(rq, &b, p->body, same ? 0 : p->len);
 }
@@ -327,7 +328,9 @@ reply_changed(struct req *rq, int status, const struct page *p)
 {
 	struct buf b = head(rq, status, JSON_TYPE);
 
-	put_etag(&b, p->version);
+	put_etag(&b, p);
+	if (status == 202)
+		buf_lit(&b, "Preference-Applied: respond-async\r\n");
 	if (status == 201)
 		buf_printf(&b, "Location: /api/v1/users/%lld\r\n", (long long)p->id);
 	return send_off(rq, &b, p->body, p->len);

@@ -27,7 +27,7 @@ const struct route ROUTES[] = {
 	{ "GET",    API "/users/me",   get_user,     A_USER,   ASK_PAGE,    NULL,      0,               NULL,
 	  "the token's own user",
 	  .gives = { 200, &USER, SHOWN }, .errors = ERRORS(E_NOT_FOUND) },
-	{ "PATCH",  API "/users/{id}", patch_user,   SELF,     ASK_NOTHING, &USER,     IN_CHANGE | BY_ADMIN, NULL,
+	{ "PATCH",  API "/users/{id}", patch_user,   SELF,     ASK_PAGE_TO_CHANGE, &USER, IN_CHANGE | BY_ADMIN, NULL,
 	  "change some fields; null empties one; status and role by an admin only",
 	  .gives = { 200, &USER, SHOWN }, .traits = GIVES_ETAG | TAKES_MATCH, .errors = ERRORS(E_EMAIL_TAKEN) },
 	{ "PUT",    API "/users/{id}", put_user,     SELF,     ASK_NOTHING, &USER,     IN_REPLACE | BY_ADMIN, NULL,

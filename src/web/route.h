@@ -14,9 +14,10 @@ enum who { ANYONE, A_USER, SELF, AN_ADMIN };
 
 enum asks {
 	ASK_NOTHING,
-	ASK_PAGE,     /* the page of the user in the path, or of the token's user */
-	COUNT_LOGIN,  /* how often the client has come, before anything else is done for it */
-	COUNT_SIGNUP, /* as above */
+	ASK_PAGE,	    /* the page of the user in the path, or of the token's user */
+	ASK_PAGE_TO_CHANGE, /* where the change may be written behind */
+	COUNT_LOGIN,	    /* how often the client has come, before anything else is done for it */
+	COUNT_SIGNUP,	    /* as above */
 };
 
 /* What a call takes and gives besides, for the manual. */

@@ -13,6 +13,8 @@ const struct daemon_role ROLES[] = {
 	{ "consume", "Kafka to effects", inbox_begin, inbox_turn, inbox_end },
 	{ "cache", "repairs cached users that are older than an event", repair_begin, inbox_turn,
 	  inbox_end },
+	{ "flush", "changes written behind, from Redis to PostgreSQL", flush_begin, flush_turn,
+	  flush_end },
 	{ "mail", "sends the mails that wait", mail_begin, mail_turn, mail_end },
 	{ "sweep", "removes rows whose time is over", sweep_begin, sweep_turn, sweep_end },
 	{ 0 },

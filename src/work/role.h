@@ -30,6 +30,11 @@ void *relay_begin(struct ctx *c);
 int relay_turn(struct ctx *c, void *state);
 void relay_end(struct ctx *c, void *state);
 
+/* flush.c */
+void *flush_begin(struct ctx *c);
+int flush_turn(struct ctx *c, void *state);
+void flush_end(struct ctx *c, void *state);
+
 /* inbox.c */
 void *inbox_begin(struct ctx *c);
 void *repair_begin(struct ctx *c);

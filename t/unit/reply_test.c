@@ -14,7 +14,7 @@
 static struct arena *arena;
 static struct settings settings = { .cors_allow_origins = "*", .default_language = "en" };
 static const char *sent;
-static int64_t version_wanted;
+static int64_t version_wanted, pending_wanted;
 
 /* Instead of http.c's. */
 void
@@ -24,17 +24,18 @@ http_send(struct req *rq, const char *answer, size_t len)
 }
 
 /* Instead of user.c's; see the program's link flags. */
-enum err __wrap_user_change(struct ctx *c, int64_t id, const struct user *in, int64_t if_version,
-			    struct page *page_r);
+enum err __wrap_user_change(struct ctx *c, int64_t id, const struct user *in,
+			    const struct tag *if_match, struct page *page_r);
 
 enum err
-__wrap_user_change(struct ctx *c, int64_t id, const struct user *in, int64_t if_version,
+__wrap_user_change(struct ctx *c, int64_t id, const struct user *in, const struct tag *if_match,
 		   struct page *page_r)
 {
 	(void)c;
 	(void)in;
-	version_wanted = if_version;
-	*page_r = (struct page){ id, 6, "{}", 2, false };
+	version_wanted = if_match == NULL ? NO_INT : if_match->version;
+	pending_wanted = if_match == NULL ? 0 : if_match->pending;
+	*page_r = (struct page){ .id = id, .version = 6, .body = "{}", .len = 2 };
 	return OK;
 }
 
@@ -115,6 +116,7 @@ static const struct {
 	{ "\"6\",W/\"7\"", true },
 	{ "7", false },
 	{ "\"77\"", false },
+	{ "\"7.1\"", false },
 	{ "\"-7\"", false },
 	{ "\"", false },
 	{ "\"\"", false },
@@ -133,7 +135,9 @@ static const struct {
 static void
 test_none_match(void)
 {
-	const struct page page = { 7, 7, "{\"id\":7}", 8, true };
+	const struct page page = {
+		.id = 7, .version = 7, .body = "{\"id\":7}", .len = 8, .hit = true
+	};
 
 	for (size_t i = 0; i < NELEM(NONE_MATCHES); i++) {
 		struct req rq = request();
@@ -150,30 +154,36 @@ test_none_match(void)
 /* If-Match: the version that the change demands, 0 for a refusal. */
 static const struct {
 	const char *header;
-	int64_t version;
+	int64_t version, pending;
 } MATCHES[] = {
-	{ "", NO_INT },
-	{ "*", NO_INT },
-	{ "\"5\"", 5 },
-	{ "\"5\", \"6\"", 6 },
-	{ "\"6\", \"5\"", 6 },
-	{ "W/\"9\", \"5\"", 5 },
-	{ "\"9223372036854775807\"", INT64_MAX },
-	{ "W/\"5\"", 0 },
-	{ "5", 0 },
-	{ "\"\"", 0 },
-	{ "\"", 0 },
-	{ "\"5", 0 },
-	{ "\"0\"", 0 },
-	{ "\"-5\"", 0 },
-	{ "\"x\"", 0 },
-	{ "\"5x\"", 0 },
-	{ "\"+5\"", 0 },
-	{ "\" 5\"", 0 },
-	{ "\"5\" , *", NO_INT },
-	{ "W/\"7\", \"x\"", 0 },
-	{ "\"9223372036854775808\"", 0 },
-	{ ",", 0 },
+	{ "", NO_INT, 0 },
+	{ "*", NO_INT, 0 },
+	{ "\"5\"", 5, 0 },
+	{ "\"5\", \"6\"", 6, 0 },
+	{ "\"6\", \"5\"", 6, 0 },
+	{ "W/\"9\", \"5\"", 5, 0 },
+	{ "\"9223372036854775807\"", INT64_MAX, 0 },
+	{ "\"5.2\"", 5, 2 },
+	{ "\"5\", \"5.2\", \"5.1\"", 5, 2 },
+	{ "\"5.0\"", 0, 0 },
+	{ "\"5.\"", 0, 0 },
+	{ "\".5\"", 0, 0 },
+	{ "\"5.1.1\"", 0, 0 },
+	{ "W/\"5\"", 0, 0 },
+	{ "5", 0, 0 },
+	{ "\"\"", 0, 0 },
+	{ "\"", 0, 0 },
+	{ "\"5", 0, 0 },
+	{ "\"0\"", 0, 0 },
+	{ "\"-5\"", 0, 0 },
+	{ "\"x\"", 0, 0 },
+	{ "\"5x\"", 0, 0 },
+	{ "\"+5\"", 0, 0 },
+	{ "\" 5\"", 0, 0 },
+	{ "\"5\" , *", NO_INT, 0 },
+	{ "W/\"7\", \"x\"", 0, 0 },
+	{ "\"9223372036854775808\"", 0, 0 },
+	{ ",", 0, 0 },
 };
 
 static void
@@ -185,13 +195,15 @@ test_match(void)
 		enum err e;
 
 		rq.head.if_match = MATCHES[i].header;
+		rq.head.prefer = "";
 		rq.in = &in;
 		rq.id = 7;
-		version_wanted = 0;
+		version_wanted = pending_wanted = 0;
 		e = patch_user(&rq);
 		ok(e == (MATCHES[i].version == 0 ? E_STALE : OK), "If-Match: %s: %s",
 		   MATCHES[i].header, MATCHES[i].version == 0 ? "stale" : "tried");
 		is_int(version_wanted, MATCHES[i].version, "with this version");
+		is_int(pending_wanted, MATCHES[i].pending, "and these pending changes");
 	}
 }
 
@@ -302,7 +314,7 @@ int
 main(void)
 {
 	struct req head;
-	const struct page page = { 7, 7, "{\"id\":7}", 8, false };
+	const struct page page = { .id = 7, .version = 7, .body = "{\"id\":7}", .len = 8 };
 
 	arena = arena_new(64 * 1024);
 	log_init("reply_test", "text", "error");

@@ -1,0 +1,1 @@
+ALTER TABLE users DROP COLUMN behind, DROP COLUMN blind;

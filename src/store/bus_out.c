@@ -101,6 +101,8 @@ bus_warm(struct bus_out *o, const char *topic, int wait_ms)
 		return E_INVALID;
 	e = bus_verdict_on(link_ask(&o->link, t, wait_ms));
 	rd_kafka_topic_destroy(t);
+	while (out_poll(o, 0)) /* why not, if it says that */
+		continue;
 	return e;
 }
 

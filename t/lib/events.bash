@@ -67,10 +67,13 @@ nothing_waits() { [[ $(waiting) == 0 ]]; }
 
 # role_pid ROLE [DAEMON]: of the daemon (of the stack's own, if none is named)
 role_pid() { pgrep -x "usher-$1" -P "${2-$(daemon_pid)}"; }
-daemon_pid() { cat "$USHER_RUN/eventd.ready"; }
-daemon_is_up() { [[ -s $USHER_RUN/eventd.ready ]] && kill -0 "$(daemon_pid)" 2>/dev/null; }
+daemon_pid() { cat "$USHER_RUN/eventd.ready" 2>/dev/null; }
+daemon_is_up() { another_daemon_than none; }
 # another_daemon_than PID: the supervisor has begun a new one
-another_daemon_than() { daemon_is_up && [[ $(daemon_pid) != "$1" ]]; }
+another_daemon_than() {
+	local pid
+	pid=$(daemon_pid) && [[ $pid && $pid != "$1" ]] && kill -0 "$pid" 2>/dev/null
+}
 
 # daemon_up NAME [VAR=VALUE...] [-- ARG...]: one more, without a supervisor. Sets DAEMON (its pid), DAEMON_LOG.
 daemon_up() {

@@ -271,3 +271,80 @@ measure_start() {
 	progress start "$took ms to a user, $alive ms to /healthz"
 	figure start_ms "$took" "median of $STARTS, to a cached user; to /healthz $alive"
 }
+
+#
+# Events
+#
+
+EVENTS=100000  # in each round: some seconds' worth
+LATENCY_TIMES=200
+
+events_up() {
+	[[ ${EVENTS_UP-} ]] && return
+	EVENTS_UP=1
+	alive kafka || kafka_choose real
+	stack_each start kafka
+	instance_env
+}
+
+# events_daemon ROLE...: a daemon of these roles, until events_daemon_end
+events_daemon() {
+	local roles ready=$USHER_RUN/bench-eventd.ready log=$BENCH_LOG/eventd.log
+	roles=$(IFS=, && echo "$*")
+	rm -f "$ready"
+	: >"$log"
+	daemon bench-eventd "$log" env -C "$USHER_VAR" "$USHER_BIN/usher-eventd" --role "$roles" --ready-file "$ready"
+	wait_for 10 test -s "$ready" || die "the daemon did not begin: $(tail -n 1 "$log")"
+}
+events_daemon_end() { end bench-eventd 10; }
+
+events_ask() { pg_admin -d usher -At -c "$1"; }
+events_counted() { events_ask "SELECT COALESCE(sum(n), 0) FROM stats_daily WHERE what = 'event'"; }
+
+# seconds_until SECONDS TEST...: sets TOOK
+seconds_until() {
+	local began=$EPOCHREALTIME
+	wait_for "$@" || die "waited in vain for ${*:2}"
+	TOOK=$(calc "$EPOCHREALTIME - $began")
+}
+outbox_is_empty() { [[ $(events_ask "SELECT NOT EXISTS (SELECT FROM outbox)") == t ]]; }
+all_are_counted() { (($(events_counted) >= $1)); }
+partitions_came() { grep -q '"bus.partitions_came"' "$BENCH_LOG/eventd.log"; }
+
+measure_events() {
+	local round relayed=() consumed=() before
+	events_up
+	for ((round = 1; round <= ROUNDS; round++)); do
+		before=$(events_counted)
+		pg_admin -d usher -v "events=$EVENTS" -v "users=$USERS" -f "$BENCH_D/events.sql"
+		settle
+		events_daemon relay
+		seconds_until 60 outbox_is_empty
+		relayed+=("$(calc "$EVENTS / $TOOK" 0)")
+		events_daemon_end
+		settle
+		events_daemon consume
+		wait_for 30 partitions_came || die "the consumer was given no partitions"
+		seconds_until 60 all_are_counted $((before + EVENTS))
+		consumed+=("$(calc "$EVENTS / $TOOK" 0)")
+		events_daemon_end
+		progress events "${relayed[-1]}/s relayed, ${consumed[-1]}/s consumed"
+	done
+	figure relay_eps "$(median "${relayed[@]}")" "${relayed[*]} events/s, of $EVENTS"
+	figure consume_eps "$(median "${consumed[@]}")" "${consumed[*]} events/s"
+}
+
+measure_event_latency() {
+	local times=()
+	events_up
+	events_daemon relay consume cache
+	wait_for 30 partitions_came || die "the consumer was given no partitions"
+	seconds_until 60 outbox_is_empty
+	settle
+	mapfile -t times < <(pg_admin -d usher -At -v "times=$LATENCY_TIMES" -f "$BENCH_D/latency.sql")
+	events_daemon_end
+	((${#times[@]} == LATENCY_TIMES)) || die "only ${#times[@]} of $LATENCY_TIMES events were timed"
+	figure event_p99_ms "$(calc "${times[LATENCY_TIMES * 99 / 100 - 1]}" 1)" \
+		"of $LATENCY_TIMES: median $(calc "${times[LATENCY_TIMES / 2]}" 1), longest $(calc "${times[-1]}" 1) ms"
+	progress latency "${RAW[event_p99_ms]}"
+}

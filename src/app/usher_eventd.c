@@ -55,6 +55,7 @@ static struct {
 	int n;
 	int began[2]; /* a pipe: each writes a byte when it has begun */
 	int n_began;
+	bool told; /* to end */
 } child;
 
 /* Is it among the names of --role? Commas become spaces on the way. */
@@ -187,7 +188,7 @@ reap(bool *died_r)
 		if (child.pid[i] > 0 && waitpid(child.pid[i], &status, WNOHANG) == child.pid[i]) {
 			bool good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
 
-			if (!good || !service_stopping())
+			if (!good || !child.told)
 				log_error(EV("role.died"), KS("role", child.role[i]->name),
 					  KI("status", status));
 			*died_r = true;
@@ -205,6 +206,7 @@ end_all(void)
 	int64_t until = clock_read_us() + END_WITHIN_MS * INT64_C(1000);
 	bool died;
 
+	child.told = true;
 	tell_all(SIGTERM);
 	while (reap(&died) > 0 && clock_read_us() < until)
 		usleep(20000);
@@ -230,6 +232,7 @@ main(int argc, char **argv)
 	died = !begin_all(&s);
 	while (!service_stopping() && !died) {
 		service_pause(child.n_began < child.n ? BEGIN_PAUSE_MS : PAUSE_MS);
+		clock_tick();
 		reap(&died);
 		if (all_began()) {
 			log_info(EV("daemon.began"), KI("roles", child.n));
@@ -239,6 +242,7 @@ main(int argc, char **argv)
 	}
 	service_ended(ready_file);
 	end_all();
+	clock_tick();
 	log_info(EV("daemon.ended"));
 	log_flush();
 	return died && !service_stopping() ? 1 : 0;

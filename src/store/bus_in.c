@@ -17,7 +17,9 @@ static const struct setting IN[] = {
 	{ "auto.offset.reset", "earliest" },
 	{ "enable.auto.commit", "false" },
 	{ "enable.auto.offset.store", "false" },
-	{ "session.timeout.ms", "10000" },
+	{ "session.timeout.ms",
+	  "6000" }, /* the broker's least: so long nobody has a dead one's part */
+	{ "heartbeat.interval.ms", "2000" },
 	{ "queued.min.messages", "10000" },
 	{ "queued.max.messages.kbytes", "16384" },
 	{ NULL, NULL },

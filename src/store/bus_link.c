@@ -23,7 +23,7 @@ static const struct setting BOTH[] = {
 	{ "socket.keepalive.enable", "true" },
 	{ "socket.connection.setup.timeout.ms", "5000" },
 	{ "socket.timeout.ms", "15000" },
-	{ "reconnect.backoff.max.ms", "2000" },
+	{ "reconnect.backoff.max.ms", "1000" },
 	{ "topic.metadata.refresh.interval.ms", "30000" },
 	{ NULL, NULL },
 };

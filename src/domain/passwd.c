@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <openssl/evp.h>
 
@@ -15,6 +16,7 @@
 
 /* Before a bcrypt hash of base64(SHA-256(password)). libcrypt never sees it. */
 #define LONG_TAG "$sha256"
+enum { COST_LEAST = 4, STEPS = 4 };
 enum { BCRYPT_SEES = 72, HASH_LENGTH = 60, SETTING_SIZE = CRYPT_GENSALT_OUTPUT_SIZE };
 
 static int set_cost;
@@ -85,12 +87,66 @@ equal(const char *a, const char *b)
 }
 
 bool
+passwd_is_old(const char *hash)
+{
+	if (strncmp(hash, LONG_TAG, sizeof(LONG_TAG) - 1) == 0)
+		hash += sizeof(LONG_TAG) - 1;
+	return strncmp(hash, "$2b$", 4) != 0 || atoi(hash + 4) < set_cost;
+}
+
+/*
+ * Equal time
+ */
+
+static int64_t
+spent_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t); /* others' load is not our work */
+	return t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
+}
+
+/* Work as nobody's hash of this cost makes it; how long it took. */
+static int64_t
+idle_hash(int cost)
+{
+	char setting[HASH_LENGTH + 1], out[CRYPT_OUTPUT_SIZE];
+	int64_t from = spent_us();
+
+	memcpy(setting, nobody, sizeof(setting));
+	setting[4] = (char)('0' + cost / 10);
+	setting[5] = (char)('0' + cost % 10);
+	if (!crypt_into("", setting, out))
+		log_error(EV("password.hash_unreadable"));
+	return spent_us() - from;
+}
+
+/* A hash of another system, or of an earlier cost, took `us` so far; one of ours takes twice as
+ * long with each step of cost. What is missing is made up by the steps that fit, so that the
+ * clock does not tell whose hash is old. (One that is dearer than ours shows until its user's
+ * next login.) */
+static void
+make_up(int64_t us)
+{
+	int step = set_cost < COST_LEAST + STEPS ? COST_LEAST : set_cost - STEPS;
+	int64_t unit = idle_hash(step), ours = unit << (set_cost - step);
+
+	us += unit;
+	for (int cost = set_cost - 1; cost >= COST_LEAST; cost--) {
+		if (us + (ours >> (set_cost - cost)) <= ours)
+			us += idle_hash(cost);
+	}
+}
+
+bool
 passwd_matches(const char *password, const char *hash)
 {
 	bool tagged = hash != NULL && strncmp(hash, LONG_TAG, sizeof(LONG_TAG) - 1) == 0;
 	const char *stored = hash == NULL ? nobody : tagged ? hash + sizeof(LONG_TAG) - 1 : hash;
 	char room[48], out[CRYPT_OUTPUT_SIZE];
 	bool good, same;
+	int64_t from = spent_us();
 
 	good = crypt_into(tagged ? digestible(password, room) : password, stored, out);
 	if (!good)
@@ -101,15 +157,9 @@ passwd_matches(const char *password, const char *hash)
 		same = false;
 	explicit_bzero(room, sizeof(room));
 	explicit_bzero(out, sizeof(out));
+	if (passwd_is_old(stored))
+		make_up(spent_us() - from);
 	return hash != NULL && same;
-}
-
-bool
-passwd_is_old(const char *hash)
-{
-	if (strncmp(hash, LONG_TAG, sizeof(LONG_TAG) - 1) == 0)
-		hash += sizeof(LONG_TAG) - 1;
-	return strncmp(hash, "$2b$", 4) != 0 || atoi(hash + 4) < set_cost;
 }
 
 /*

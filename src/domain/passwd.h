@@ -17,8 +17,9 @@ enum err passwd_init(int cost, const char *denylist_file) MUST_CHECK;
 /* The hash of `password` at the set cost, in the arena. About 0.2 s of a core at 12. */
 enum err passwd_hash(struct arena *a, const char *password, const char **hash_r) MUST_CHECK;
 
-/* Does it match? `hash` NULL stands for nobody: costs the same time and is false. A hash
- * that libcrypt can't read is false, and logged. */
+/* Does it match? `hash` NULL stands for nobody and is false. A hash that libcrypt can't read is
+ * false, and logged. It takes as long as a hash of the set cost, whatever the hash, unless
+ * that is a dearer one. */
 bool passwd_matches(const char *password, const char *hash);
 
 /* A rule for hashes made elsewhere: whole, of a scheme that we verify (bcrypt, yescrypt,

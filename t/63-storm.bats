@@ -1,0 +1,72 @@
+#!/usr/bin/env bats
+# shellcheck disable=SC2016,SC2030,SC2031,SC2153 # jq is quoted; each test is a subshell
+# A storm of logins: so many hashes at once as the pool has workers, so many waiting as can be
+# served in time, and the rest is told to come again at once.
+
+load lib/api
+load lib/stack
+load lib/fault
+
+WAITING=100 # limit_conn usher_hashing in nginx/usher/hashing.conf
+
+setup() {
+	fresh_user
+	login
+}
+teardown() { mend; }
+
+# storm N: so many logins of strangers at once, in the background: "STATUS SECONDS" a line in .storm
+# as each is answered
+storm() {
+	local i
+	for ((i = 0; i < $1; i++)); do
+		((i == 0)) || echo next
+		printf '%s\n' "url = $API/auth/login" "output = /dev/null" 'header = "Content-Type: application/json"' \
+			"data = \"{\\\"email\\\":\\\"storm$i-$EMAIL\\\",\\\"password\\\":\\\"wrong\\\"}\"" 'max-time = 60' \
+			'write-out = "%{http_code} %{time_total} %header{retry-after}\n"'
+	done >"$BATS_TEST_TMPDIR/.config"
+	stdbuf -oL curl -sZ --no-progress-meter --parallel-immediate --parallel-max 300 -K "$BATS_TEST_TMPDIR/.config" \
+		>"$BATS_TEST_TMPDIR/.storm" 2>/dev/null 3>&- &
+	STORM=$!
+	CHILDREN+=("$STORM")
+}
+answered() { (($(grep -c "^$1 " "$BATS_TEST_TMPDIR/.storm") >= $2)); }
+
+@test "when the queue is full the rest gets 503 at once, reading goes on, and who waits is served" {
+	local pid
+	for pid in $(workers auth); do freeze "$pid"; done # as if each hash took for ever
+	storm $((WAITING + 20))
+	wait_for 20 answered 503 20
+	post /auth/login "$(sign_in_as "$EMAIL" "$PASSWORD")"
+	expect 503 '.code == "unavailable"'
+	[[ $(header Retry-After) =~ ^[1-9][0-9]*$ ]]
+	get /users/me
+	expect 200
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/.storm")" = 20 ] # who waits, waits
+	for pid in $(workers auth); do thaw "$pid"; done
+	wait "$STORM" || true
+	[ "$(cut -d' ' -f1 "$BATS_TEST_TMPDIR/.storm" | sort | uniq -c | xargs)" = "$WAITING 401 20 503" ] ||
+		fail "$(sort "$BATS_TEST_TMPDIR/.storm" | cut -d' ' -f1 | uniq -c)"
+	login # and all is as before
+}
+
+@test "a pool makes as many hashes at once as it has workers" {
+	local i pids=() least
+	# one worker: eight logins at once take it the work of eight, one after the other
+	worker_up BCRYPT_COST=10 RATE_LOGIN_IP=0
+	ask POST /auth/login "$(sign_in_as "nobody-$EMAIL" wrong)"
+	for i in {1..8}; do
+		(ask POST /auth/login "$(sign_in_as "nobody$i-$EMAIL" wrong)" && [ "$STATUS" = 401 ]) &
+		pids+=($!)
+	done
+	for i in "${pids[@]}"; do wait "$i"; done
+	[ "$(find "/proc/$WORKER_PID/task" -mindepth 1 -maxdepth 1 | wc -l)" = 1 ]
+	# none began before the one before it had ended: times in the log do not overlap
+	grep request.done "$WORKER_LOG" | jq -rs '[.[] | {end: (.time | sub("\\.[0-9]+"; "") | fromdate), part: (.time | capture("\\.(?<p>[0-9]+)").p | tonumber / 1e6), ms}]
+		| [range(1; length) as $i | (.[$i].end + .[$i].part - .[$i].ms / 1000) - (.[$i - 1].end + .[$i - 1].part)] | min' >"$BATS_TEST_TMPDIR/least"
+	least=$(<"$BATS_TEST_TMPDIR/least")
+	jq -en --argjson least "$least" '$least > -0.01' >/dev/null || fail "one began $least s before the one before it ended"
+	worker_down
+	# and the pool has a worker for each core, no more
+	pool_is_whole auth "$(nproc)"
+}

@@ -336,7 +336,7 @@ least_us() {
 	redis del "$key"
 	get /users/me
 	expect 200
-	[[ $(redis get "$key") == *"$USER_ID user active" ]]
+	[[ $(redis get "$key") == *"$USER_ID user active "* ]]
 	[ "$(redis ttl "$key")" -gt 1700 ]
 }
 

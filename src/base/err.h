@@ -25,16 +25,23 @@ enum fault { CALLER, OURS };
 	  "접근 토큰이 올바르지 않거나 만료되었거나 세션이 종료되었습니다")                \
 	X(DENIED,        401, "bad_credentials",     CALLER, false,                        \
 	  "Wrong email or password", "이메일 또는 비밀번호가 올바르지 않습니다")           \
+	X(BAD_REFRESH,   401, "refresh_invalid",     CALLER, false,                        \
+	  "The refresh token is not valid, or its session has ended",                      \
+	  "갱신 토큰이 올바르지 않거나 세션이 종료되었습니다")                             \
 	X(FORBIDDEN,     403, "forbidden",           CALLER, false,                        \
 	  "You may not do this", "권한이 없습니다")                                        \
 	X(NO_ROUTE,      404, "not_found",           CALLER, false,                        \
 	  "There is nothing at this path", "요청한 경로를 찾을 수 없습니다")               \
 	X(NOT_FOUND,     404, "user_not_found",      CALLER, false,                        \
 	  "There is no such user", "사용자를 찾을 수 없습니다")                            \
+	X(NO_SESSION,    404, "session_not_found",   CALLER, false,                        \
+	  "You have no such session", "해당 세션을 찾을 수 없습니다")                      \
 	X(METHOD,        405, "method_not_allowed",  CALLER, false,                        \
 	  "This method is not allowed here", "허용되지 않는 메서드입니다")                 \
 	X(CONFLICT,      409, "conflict",            CALLER, false,                        \
 	  "The request conflicts with another one", "다른 요청과 충돌합니다")              \
+	X(LAST_ADMIN,    409, "last_admin",          CALLER, false,                        \
+	  "The last active admin must stay one", "마지막 활성 관리자는 유지되어야 합니다") \
 	X(STALE,         412, "stale_version",       CALLER, false,                        \
 	  "The resource has changed since you read it", "리소스가 그 사이에 변경되었습니다") \
 	X(TOO_LARGE,     413, "too_large",           CALLER, false,                        \

@@ -47,7 +47,8 @@
 	X(LOGINS,         "usher_logins_total",            "logins that succeeded")         \
 	X(LOGINS_FAILED,  "usher_logins_failed_total",     "logins refused")                \
 	X(LOCKED,         "usher_accounts_locked_total",   "accounts locked for too many wrong passwords") \
-	X(LIMITED,        "usher_limited_total",           "requests refused for coming too often")
+	X(LIMITED,        "usher_limited_total",           "requests refused for coming too often") \
+	X(SESSIONS_REUSED, "usher_sessions_reused_total",  "sessions ended because an old refresh token was used")
 
 /* What goes up and down: set by the one process that knows. */
 #define GAUGE_LIST(X)                                                                       \

@@ -6,13 +6,12 @@
 #include "db.h"
 #include "log.h"
 #include "metric.h"
-#include "rnd.h"
 
 #include "event.h"
 #include "limit.h"
 #include "lockout.h"
 #include "passwd.h"
-#include "session.h"
+#include "refresh.h"
 #include "settings.h"
 #include "token.h"
 #include "user.h"
@@ -24,6 +23,11 @@ const struct shape SIGN_IN = SHAPE(struct sign_in,
 	{ F(struct sign_in, password), .use = IN_CREATE, .need = IN_CREATE, .secret = true, .min = 1,
 	  .max = 128, .help = "the password", .example = "correct horse battery" });
 
+const struct shape RENEWAL = SHAPE(struct renewal,
+	{ F(struct renewal, refresh_token), .use = IN_CREATE, .need = IN_CREATE, .secret = true, .min = 1,
+	  .max = 4096, .help = "what came with the access token",
+	  .example = "Zk2Tq0mXc4VbN8sJ1rLwP7dYhG5uEaO3iKfMxRtBvCnQyWzSj6lDpHgUe9oIA_4X2k7" });
+
 const struct shape GRANT = SHAPE(struct grant,
 	{ F(struct grant, access_token), .use = SHOWN, .help = "for Authorization: Bearer" },
 	{ F(struct grant, token_type), .use = SHOWN, .help = "always bearer" },
@@ -34,8 +38,8 @@ const struct shape GRANT = SHAPE(struct grant,
 enum { LOGIN, LOGIN_FAILED };
 
 /* LOGIN: $5 user, $6 the hash that was checked, $7 a better hash or NULL, $8 hash of the refresh
- * token, $9 days, $10 address, $11 program. No row where the user, its hash or its status has
- * changed, or somebody's guesses have locked it, since it was read. LOGIN_FAILED: $5 user or
+ * token, $9 days, $10 address, $11 program, $12 hash of its family. No row where the user, its
+ * hash or its status has changed, or somebody's guesses have locked it, since it was read. LOGIN_FAILED: $5 user or
  * NULL, $6 reason; the answer is whether this wrong password has locked the account. */
 /* clang-format off */
 static const struct db_stmt SQL[] = {
@@ -45,13 +49,14 @@ static const struct db_stmt SQL[] = {
 		"  WHERE id = $5::bigint AND password_hash = $6 AND status = 'active'"
 		"  AND NOT " SQL_IS_LOCKED("users.id") " RETURNING *), "
 		SQL_FORGET_FAILURES("u")
-		"s AS (INSERT INTO sessions (user_id, refresh_hash, expires_at, ip, user_agent)"
-		"  SELECT u.id, decode($8, 'hex'), now() + make_interval(days => $9::int), $10, $11"
+		"s AS (INSERT INTO sessions (user_id, refresh_hash, expires_at, ip, user_agent, family_hash)"
+		"  SELECT u.id, decode($8, 'hex'), now() + make_interval(days => $9::int), $10, $11,"
+		"  decode($12, 'hex')"
 		"  FROM u RETURNING id), "
 		SQL_ACTIVITY("user_login", "로그인", "jsonb_build_object('session_id', s.id)", "u, s")
 		SQL_EVENT("user_login", "u.id", "u.version",
 			  "jsonb_build_object('login_count', u.login_count, 'session_id', s.id)", "u, s")
-		"SELECT s.id, " USER_COLUMNS " FROM u, s", 11, true },
+		"SELECT s.id, " USER_COLUMNS " FROM u, s", 12, true },
 	[LOGIN_FAILED] = { "auth_login_failed",
 		"WITH " SQL_COUNT_FAILURE("$5::bigint", "$5 IS NOT NULL AND $6 = 'password'")
 		SQL_EVENT("user_login_failed", "$5::bigint", "NULL::bigint",
@@ -61,20 +66,13 @@ static const struct db_stmt SQL[] = {
 /* clang-format on */
 const struct db_set AUTH_STATEMENTS = { SQL, NELEM(SQL) };
 
-/* 256 random bits for the caller; their SHA-256, in hexadecimal, for us. */
-static void
-make_refresh(struct ctx *c, const char **token_r, const char **hash_r)
+static enum err
+fill_grant(struct ctx *c, const struct session *s, const char *refresh_token, struct grant *out_r)
 {
-	unsigned char bytes[32], digest[SHA256_SIZE];
-	char *token = arena_get(c->arena, 44), *hash = arena_get(c->arena, 65);
-
-	rnd_bytes(bytes, sizeof(bytes));
-	rnd_base64url(bytes, sizeof(bytes), token);
-	rnd_sha256(token, strlen(token), digest);
-	rnd_hex(digest, sizeof(digest), hash);
-	explicit_bzero(bytes, sizeof(bytes));
-	*token_r = token;
-	*hash_r = hash;
+	out_r->refresh_token = refresh_token;
+	out_r->token_type = "bearer";
+	out_r->expires_in = c->conf->jwt_expire_minutes * 60;
+	return token_issue(c, s->user.id, s->id, &out_r->access_token);
 }
 
 struct failed {
@@ -110,14 +108,13 @@ open_session(struct ctx *c, const struct user *u, const char *new_hash, struct g
 {
 	struct session s;
 	struct page page;
-	const char *refresh_hash;
+	struct refresh refresh = refresh_first(c);
 	enum err e;
 
-	make_refresh(c, &out_r->refresh_token, &refresh_hash);
 	e = db_one(c->db, c->arena, &SQL[LOGIN],
 		   ARGS(EVENT_ARGS(c), db_int(c->arena, u->id), u->password_hash, new_hash,
-			refresh_hash, db_int(c->arena, c->conf->refresh_expire_days), c->peer,
-			c->agent),
+			refresh.hash, db_int(c->arena, c->conf->refresh_expire_days), c->peer,
+			c->agent, refresh.family_hash),
 		   &SESSION_ROW, 1, &s);
 	if (e == E_NOT_FOUND || e == E_CONFLICT)
 		return deny(c, u->id, "changed"); /* or gone, or locked, while we were hashing */
@@ -126,9 +123,7 @@ open_session(struct ctx *c, const struct user *u, const char *new_hash, struct g
 	metric_add(METRIC_LOGINS, 1);
 	log_info(EV("session.opened"), KI("user", u->id), KI("session", s.id));
 	user_publish(c, &s.user, &page);
-	out_r->token_type = "bearer";
-	out_r->expires_in = c->conf->jwt_expire_minutes * 60;
-	return token_issue(c, u->id, s.id, &out_r->access_token);
+	return fill_grant(c, &s, refresh.token, out_r);
 }
 
 /* Why not; NULL for who may come in. The right password tells nothing while it is locked. */
@@ -165,4 +160,14 @@ auth_sign_in(struct ctx *c, const struct sign_in *in, struct grant *out_r)
 	    (found = passwd_hash(c->arena, in->password, &new_hash)) != OK)
 		return found;
 	return open_session(c, &u, new_hash, out_r);
+}
+
+enum err
+auth_refresh(struct ctx *c, const struct renewal *in, struct grant *out_r)
+{
+	struct session s;
+	const char *next;
+	enum err e = refresh_use(c, in->refresh_token, &s, &next);
+
+	return e != OK ? e : fill_grant(c, &s, next, out_r);
 }

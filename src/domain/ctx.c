@@ -17,6 +17,7 @@
 #include "mail.h"
 #include "onetime.h"
 #include "outbox.h"
+#include "refresh.h"
 #include "session.h"
 #include "stats.h"
 #include "stream.h"
@@ -30,6 +31,7 @@
 	&DIRECTORY_STATEMENTS, \
 	&EVENT_STATEMENTS,     \
 	&LOCKOUT_STATEMENTS,   \
+	&REFRESH_STATEMENTS,   \
 	&SESSION_STATEMENTS,   \
 	&STATS_STATEMENTS,     \
 	&STREAM_STATEMENTS,    \
@@ -61,6 +63,7 @@ ctx_hear(struct ctx *c)
 {
 	behind_ask(c);
 	kv_hear(c->kv);
+	session_learn_epoch(c);
 }
 
 void

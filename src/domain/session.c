@@ -1,4 +1,14 @@
-/* session: the record in Redis, the row in PostgreSQL. */
+/*
+ * session: the copy in Redis, the row in PostgreSQL, and when the copy may be trusted.
+ *
+ * Who ends a session tells Redis after the commit and before the answer. Where Redis can't be
+ * told, an old copy may lie there when it comes back; so the epoch, a number in PostgreSQL, goes
+ * up, and copies of an earlier epoch count for nothing. It also goes up when Redis begins a new
+ * life, since the last second before its end may be lost. A worker learns the epoch whenever it
+ * has connected to Redis, before it trusts a copy heard there: so while Redis answers, a worker
+ * that has not heard of the newest epoch can't have had a connection all along. Where Redis is
+ * away for some and not for others, the event is what tells it in the end (session_repair).
+ */
 #include "session.h"
 
 #include <stdio.h>
@@ -9,11 +19,25 @@
 #include "log.h"
 #include "text.h"
 
+#include "device.h"
+#include "event.h"
 #include "settings.h"
 
 enum { WORD_SIZE = 24 }; /* of a record: any 64-bit number fits */
 
-enum { LOAD, OF_USER, END_OF_USER, ENDED_BY, GIVEN_RIGHTS_BY };
+enum {
+	LOAD,
+	OF_USER,
+	END_OF_USER,
+	ENDED_BY,
+	GIVEN_RIGHTS_BY,
+	EPOCH,
+	NEW_LIFE,
+	NEW_EPOCH,
+	LIST,
+	END,
+	WAS_ENDED
+};
 
 /* clang-format off */
 static const struct db_stmt SQL[] = {
@@ -38,6 +62,29 @@ static const struct db_stmt SQL[] = {
 		" WHERE u.id IN (SELECT user_id FROM events WHERE event_id = ANY ($1::uuid[])"
 		"  AND event_type = 'user_updated' AND data ?| '{role,status}')"
 		" AND s.ended_at IS NULL AND s.expires_at > now() AND u.status = 'active'", 1, false },
+	[EPOCH] = { "session_epoch",
+		"SELECT epoch FROM session_epoch WHERE redis_life = $1", 1, false },
+	[NEW_LIFE] = { "session_new_life",
+		"UPDATE session_epoch SET epoch = epoch + (redis_life <> $1)::int, redis_life = $1"
+		" RETURNING epoch", 1, true },
+	[NEW_EPOCH] = { "session_new_epoch", "UPDATE session_epoch SET epoch = epoch + 1", 0, true },
+	[LIST] = { "session_list",
+		"SELECT id, user_agent, ip, created_at, last_used_at, expires_at, id = $2::bigint"
+		" FROM sessions WHERE user_id = $1::bigint AND ended_at IS NULL AND expires_at > now()"
+		" ORDER BY last_used_at DESC, id DESC LIMIT 1000", 2, false },
+	/* $5 user, $6 scope, $7 the session that is this one, or the one */
+	[END] = { "session_end",
+		"WITH over AS (UPDATE sessions SET ended_at = now(), ended_attempt = $3"
+		"  WHERE user_id = $5::bigint AND ended_at IS NULL AND expires_at > now() AND"
+		"  CASE $6 WHEN 'all' THEN true WHEN 'others' THEN id <> $7::bigint ELSE id = $7::bigint END"
+		"  RETURNING id, user_id), "
+		"one AS (SELECT user_id, jsonb_agg(id ORDER BY id) AS ids FROM over GROUP BY user_id), "
+		SQL_EVENT("user_logout", "one.user_id", "NULL::bigint",
+			  "jsonb_build_object('scope', $6::text, 'sessions', one.ids)", "one")
+		"SELECT id FROM over", 7, true },
+	[WAS_ENDED] = { "session_was_ended",
+		"SELECT id FROM sessions WHERE id = $1::bigint AND user_id = $2::bigint AND ended_at IS NOT NULL"
+		" AND ($3::text IS NULL OR ended_attempt = $3)", 3, false },
 };
 /* clang-format on */
 const struct db_set SESSION_STATEMENTS = { SQL, NELEM(SQL) };
@@ -47,6 +94,12 @@ struct id {
 };
 
 static const struct shape ID = SHAPE(struct id, { F(struct id, id), .use = 1 });
+
+/* What this process goes by. No epoch is 0. */
+static struct {
+	int64_t epoch, connection; /* learned when Redis was connected to so often */
+	bool known;		   /* ever learned */
+} trust;
 
 #define ENDED_VERSION INT64_C(9007199254740991) /* newer than any: 2^53 - 1, exact in Lua */
 
@@ -88,25 +141,35 @@ next_number(const char **text, char end, int64_t *out_r)
 	return next_word(text, end, digits) && text_to_int(digits, out_r) && *out_r >= 1;
 }
 
-/* "version LF user_id role status", or of an ended one "version LF"; text ends in NUL. */
+/* "version LF user_id role status epoch", or of an ended one "version LF"; text ends in NUL. */
 enum heard
 session_record_read(const char *text, size_t len, int64_t sid, struct session *out_r)
 {
 	char role[WORD_SIZE], status[WORD_SIZE];
-	int64_t version, user_id;
+	int64_t version, user_id, epoch;
 
 	if (strlen(text) != len || !next_number(&text, '\n', &version))
-		return MISSED;
+		return HEARD_STALE;
 	if (*text == '\0')
 		return HEARD_GONE;
 	if (!next_number(&text, ' ', &user_id) || !next_word(&text, ' ', role) ||
-	    !next_word(&text, '\0', status) || !text_among(role, "user admin") ||
-	    !text_among(status, "active inactive"))
-		return MISSED;
-	*out_r = (struct session){ .id = sid, .user = { .id = user_id, .version = version } };
+	    !next_word(&text, ' ', status) || !next_number(&text, '\0', &epoch) ||
+	    !text_among(role, "user admin") || !text_among(status, "active inactive"))
+		return HEARD_STALE;
+	*out_r = (struct session){ .id = sid,
+				   .epoch = epoch,
+				   .user = { .id = user_id, .version = version } };
 	out_r->user.role = strcmp(role, "admin") == 0 ? "admin" : "user";
 	out_r->user.status = strcmp(status, "active") == 0 ? "active" : "inactive";
 	return strcmp(status, "active") == 0 ? HEARD : HEARD_GONE;
+}
+
+/* Before PostgreSQL was ever reached all copies are trusted: there is nobody who could have
+ * ended a session and been answered. */
+static bool
+is_trusted(const struct session *s)
+{
+	return !trust.known || s->epoch == trust.epoch;
 }
 
 enum heard
@@ -114,8 +177,35 @@ session_heard(struct ctx *c, int slot, int64_t sid, struct session *out_r)
 {
 	size_t len;
 	const char *text = kv_heard(c->kv, slot, &len);
+	enum heard h = text == NULL ? MISSED : session_record_read(text, len, sid, out_r);
 
-	return text == NULL ? MISSED : session_record_read(text, len, sid, out_r);
+	return h == HEARD && !is_trusted(out_r) ? HEARD_STALE : h;
+}
+
+struct epoch {
+	int64_t n;
+};
+
+static const struct shape EPOCH_ROW = SHAPE(struct epoch, { F(struct epoch, n), .use = 1 });
+
+void
+session_learn_epoch(struct ctx *c)
+{
+	int64_t connection = kv_connection(c->kv);
+	struct epoch epoch;
+	enum err e;
+
+	if (connection == trust.connection)
+		return;
+	e = db_one(c->db, c->arena, &SQL[EPOCH], ARGS(kv_life(c->kv)), &EPOCH_ROW, 1, &epoch);
+	if (e == E_NOT_FOUND)
+		e = db_one(c->db, c->arena, &SQL[NEW_LIFE], ARGS(kv_life(c->kv)), &EPOCH_ROW, 1,
+			   &epoch);
+	trust.epoch = e == OK ? epoch.n : 0;
+	if (e != OK)
+		return; /* asked again in the next turn */
+	trust.known = true;
+	trust.connection = connection;
 }
 
 static int64_t
@@ -127,8 +217,9 @@ token_life_s(const struct ctx *c)
 static struct kv_put
 put_of_session(struct ctx *c, int64_t sid, const struct user *u)
 {
-	const char *value = arena_printf(c->arena, "%lld\n%lld %s %s", (long long)u->version,
-					 (long long)u->id, u->role, u->status);
+	const char *value =
+		arena_printf(c->arena, "%lld\n%lld %s %s %lld", (long long)u->version,
+			     (long long)u->id, u->role, u->status, (long long)trust.epoch);
 
 	return (struct kv_put){ .key = session_key(c, sid),
 				.version = u->version,
@@ -149,33 +240,38 @@ put_of_end(struct ctx *c, int64_t sid)
 				.ttl_s = token_life_s(c) };
 }
 
-/* A row is the session's id and then the user's columns: read by a shape of both. */
-/* clang-format off */
-#define SESSION_USER_ROW(member_, kind_, ...) \
-	{ .name = #member_, .off = offsetof(struct session, user.member_), .kind = K_##kind_, .use = 1 },
+const struct shape SESSION_ROW = SHAPE(struct session, SESSION_ROWS);
 
-const struct shape SESSION_ROW = SHAPE(struct session,
-	{ F(struct session, id), .use = 1 },
-	{ .name = "user_id", .off = offsetof(struct session, user.id), .kind = K_INT, .use = 1 },
-	USER_INPUT(SESSION_USER_ROW)
-	USER_RIGHTS(SESSION_USER_ROW)
-	USER_KEPT(SESSION_USER_ROW)
-	{ .name = "version", .off = offsetof(struct session, user.version), .kind = K_INT, .use = 1 },
-	{ .name = "behind", .off = offsetof(struct session, user.behind), .kind = K_INT, .use = 1 });
-/* clang-format on */
+/* One that was heard would not have been loaded, unless it was stale: then the row takes its
+ * place, though it may be of the same version. */
+static void
+keep(struct ctx *c, const struct session *s, const struct session_wanted *w)
+{
+	struct kv_put put = put_of_session(c, s->id, &s->user);
+
+	put.version += w->stale;
+	put.if_absent = !w->stale;
+	kv_put_later(c->kv, &put);
+}
 
 enum err
-session_load(struct ctx *c, const int64_t *sids, int n, struct session **rows_r, int *found_r)
+session_load(struct ctx *c, const struct session_wanted *w, int n, struct session **rows_r,
+	     int *found_r)
 {
-	enum err e = db_many(c->db, c->arena, &SQL[LOAD], ARGS(db_array(c->arena, sids, n)),
-			     &SESSION_ROW, 1, rows_r, found_r);
+	int64_t *sids = arena_get(c->arena, (size_t)n * sizeof(*sids));
+	enum err e;
 
+	for (int i = 0; i < n; i++)
+		sids[i] = w[i].id;
+	e = db_many(c->db, c->arena, &SQL[LOAD], ARGS(db_array(c->arena, sids, n)), &SESSION_ROW, 1,
+		    rows_r, found_r);
 	for (int i = 0; e == OK && i < *found_r; i++) {
-		struct session *s = &(*rows_r)[i];
-		struct kv_put put = put_of_session(c, s->id, &s->user);
+		int at = 0;
 
-		put.if_absent = true; /* one that was there would have been heard */
-		kv_put_later(c->kv, &put);
+		while (at < n && w[at].id != (*rows_r)[i].id)
+			at++;
+		if (at < n)
+			keep(c, &(*rows_r)[i], &w[at]);
 	}
 	return e;
 }
@@ -195,33 +291,46 @@ enum err
 session_of_user(struct ctx *c, int64_t user_id, bool end, struct session_ids *out_r)
 {
 	struct id *rows;
+	int n;
 	enum err e = db_many(c->db, c->arena, &SQL[end ? END_OF_USER : OF_USER],
-			     ARGS(db_int(c->arena, user_id)), &ID, 1, &rows, &out_r->n);
+			     ARGS(db_int(c->arena, user_id)), &ID, 1, &rows, &n);
 
 	if (e == OK)
-		*out_r = ids_of(c, rows, out_r->n);
+		*out_r = ids_of(c, rows, n);
 	return e;
 }
 
-/* Put one record for each session; `u` NULL: over. */
-static enum err
-put_all(struct ctx *c, const struct session_ids *ids, const struct user *u)
+/* Redis must know it before anybody is answered. Where it can't be reached the epoch makes what
+ * lies there worthless; and then once more, for who connected before the epoch was a new one. */
+static void
+tell(struct ctx *c, const struct kv_put *puts, int n)
+{
+	kv_insist(c->kv);
+	if (kv_put(c->kv, puts, n) == OK)
+		return;
+	if (db_do(c->db, &SQL[NEW_EPOCH], ARGS(NULL), NULL) != OK)
+		log_error(EV("session.not_told"), KI("sessions", n));
+	kv_insist(c->kv);
+	if (kv_put(c->kv, puts, n) != OK && kv_drop(c->kv, puts, n) != OK)
+		log_warn(EV("session.told_by_epoch"), KI("sessions", n));
+}
+
+/* One record for each session; `u` NULL: over. */
+static struct kv_put *
+puts_of(struct ctx *c, const struct session_ids *ids, const struct user *u)
 {
 	struct kv_put *puts = arena_get(c->arena, (size_t)ids->n * sizeof(*puts) + 1);
 
-	if (ids->n == 0)
-		return OK;
 	for (int i = 0; i < ids->n; i++)
 		puts[i] = u == NULL ? put_of_end(c, ids->id[i]) : put_of_session(c, ids->id[i], u);
-	return kv_put(c->kv, puts, ids->n);
+	return puts;
 }
 
-/* After the commit: the event repairs what Redis does not hear. */
 static void
 tell_all(struct ctx *c, const struct session_ids *ids, const struct user *u)
 {
-	if (put_all(c, ids, u) != OK)
-		log_error(EV("session.not_updated"), KI("sessions", ids->n));
+	if (ids->n > 0)
+		tell(c, puts_of(c, ids, u), ids->n);
 }
 
 void
@@ -248,7 +357,7 @@ repair_ended(struct ctx *c, const char *event_ids)
 	if (e != OK)
 		return e;
 	ids = ids_of(c, rows, n);
-	return put_all(c, &ids, NULL);
+	return n == 0 ? OK : kv_put(c->kv, puts_of(c, &ids, NULL), n);
 }
 
 enum err
@@ -269,4 +378,93 @@ session_repair(struct ctx *c, const char *event_ids)
 	for (int i = 0; i < n; i++)
 		puts[i] = put_of_session(c, rows[i].id, &rows[i].user);
 	return kv_put(c->kv, puts, n);
+}
+
+/*
+ * What a user does with its sessions
+ */
+
+/* clang-format off */
+const struct shape SESSION_SEEN = SHAPE(struct session_seen,
+	{ F(struct session_seen, id), .use = SHOWN | IN_ROW, .help = "its number" },
+	{ F(struct session_seen, user_agent), .use = SHOWN | IN_ROW, .help = "what the program says of itself" },
+	{ F(struct session_seen, ip), .use = SHOWN | IN_ROW, .help = "the address it was used from last" },
+	{ .name = "created_at", .off = offsetof(struct session_seen, created_at), .kind = K_TIME,
+	  .use = SHOWN | IN_ROW, .help = "when it began" },
+	{ .name = "last_used_at", .off = offsetof(struct session_seen, last_used_at), .kind = K_TIME,
+	  .use = SHOWN | IN_ROW, .help = "when its refresh token was used last" },
+	{ .name = "expires_at", .off = offsetof(struct session_seen, expires_at), .kind = K_TIME,
+	  .use = SHOWN | IN_ROW, .help = "when it ends if it is not used" },
+	{ F(struct session_seen, current), .use = SHOWN | IN_ROW, .help = "is it the one that asks" },
+	{ F(struct session_seen, device), .use = SHOWN, .help = "the program and the system, in short" });
+
+const struct shape LOGOUT = SHAPE(struct logout,
+	{ F(struct logout, scope), .use = 1, .def = "this", .choices = "this others all",
+	  .help = "which sessions end" });
+/* clang-format on */
+
+enum err
+session_list(struct ctx *c, struct session_seen **rows_r, int *n_r)
+{
+	enum err e = db_many(c->db, c->arena, &SQL[LIST],
+			     ARGS(db_int(c->arena, c->actor), db_int(c->arena, c->session)),
+			     &SESSION_SEEN, IN_ROW, rows_r, n_r);
+
+	for (int i = 0; e == OK && i < *n_r; i++)
+		(*rows_r)[i].device = device_of(c->arena, (*rows_r)[i].user_agent);
+	return e;
+}
+
+static enum err
+end(struct ctx *c, const char *scope, int64_t sid, int *n_r)
+{
+	struct id *rows;
+	struct session_ids ids;
+	enum err e = db_many(c->db, c->arena, &SQL[END],
+			     ARGS(EVENT_ARGS(c), db_int(c->arena, c->actor), scope,
+				  db_int(c->arena, sid)),
+			     &ID, 1, &rows, n_r);
+
+	if (e != OK || *n_r == 0)
+		return e;
+	ids = ids_of(c, rows, *n_r);
+	session_gone(c, &ids);
+	log_info(EV("session.ended"), KS("scope", scope), KI("sessions", *n_r));
+	return OK;
+}
+
+enum err
+session_log_out(struct ctx *c, const char *scope)
+{
+	int n;
+
+	return end(c, scope, c->session, &n);
+}
+
+/* Is it one of the user's that is over, ended by `attempt_id` (NULL: by whomever)? */
+static enum err
+was_ended(struct ctx *c, int64_t sid, const char *attempt_id, enum err otherwise)
+{
+	struct id *rows;
+	int n;
+	enum err e = db_many(c->db, c->arena, &SQL[WAS_ENDED],
+			     ARGS(db_int(c->arena, sid), db_int(c->arena, c->actor), attempt_id),
+			     &ID, 1, &rows, &n);
+
+	return e == OK && n == 0 ? otherwise : e;
+}
+
+enum err
+session_end_one(struct ctx *c, int64_t sid)
+{
+	int n;
+	enum err e = end(c, "one", sid, &n);
+
+	return e != OK || n > 0 ? e : was_ended(c, sid, NULL, E_NO_SESSION);
+}
+
+enum err
+session_was_ended_here(struct ctx *c, int64_t sid, enum err otherwise)
+{
+	return c->attempt_id == NULL ? otherwise : was_ended(c, sid, c->attempt_id, otherwise);
 }

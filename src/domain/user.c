@@ -48,7 +48,7 @@ const struct shape USER = SHAPE_GIVEN(struct user,
 	  .of_use = SHOWN, .many = true, .help = "the newest 10, where they are asked for" });
 /* clang-format on */
 
-enum { CREATE, CHANGE, LOCK, DELETE, BY_EMAIL, PROMOTE };
+enum { CREATE, CHANGE, LOCK, ADMINS, AN_ADMIN, DELETE, BY_EMAIL, PROMOTE };
 
 /* clang-format off */
 /* $5 the fields as JSON, $6 the hash, $7 the language that was spoken to its maker */
@@ -97,7 +97,14 @@ enum { CREATE, CHANGE, LOCK, DELETE, BY_EMAIL, PROMOTE };
 static const struct db_stmt SQL[] = {
 	[CREATE] = { "user_create", SQL_INSERT("user"), 7, true },
 	[CHANGE] = { "user_change", SQL_CHANGE, 11, true },
-	[LOCK] = { "user_lock", "SELECT id FROM users WHERE id = $1::bigint FOR UPDATE", 1, false },
+	[LOCK] = { "user_lock",
+		"SELECT role = 'admin' AND status = 'active' FROM users WHERE id = $1::bigint FOR UPDATE",
+		1, false },
+	/* until the transaction's end; whoever waits for it has its user's row already, and nobody
+	 * who has it waits for another's row */
+	[ADMINS] = { "user_lock_admins", "SELECT pg_advisory_xact_lock(7305, 5)", 0, false },
+	[AN_ADMIN] = { "user_an_admin",
+		"SELECT true FROM users WHERE role = 'admin' AND status = 'active' LIMIT 1", 0, false },
 	[DELETE] = { "user_delete",
 		"WITH old AS (SELECT * FROM users WHERE id = $5::bigint FOR UPDATE), "
 		"u AS (DELETE FROM users WHERE id = $5::bigint AND ($6::bigint IS NULL OR"
@@ -194,8 +201,15 @@ struct change {
 	struct owed *owed; /* what was written behind and comes along */
 	bool blind;	   /* nobody knows what that is */
 	const char *hold;
+	bool was_admin; /* an active one, before */
 	struct session_ids ended;
 };
+
+struct answer {
+	bool yes;
+};
+
+static const struct shape ANSWER = SHAPE(struct answer, { F(struct answer, yes), .use = 1 });
 
 /* Learn what is owed to the user; where a certain state must be found, hold it. */
 static void
@@ -246,10 +260,30 @@ change_body(void *arg)
 		      &USER, IN_ROW | IN_CHANGED_ROW, ch->out);
 }
 
+/* The user's row; and where it is an admin's the right to make admins fewer, which one has at a
+ * time: two who degrade each other would both see the other stay. */
 static enum err
-lock(struct ctx *c, int64_t id)
+lock(struct change *ch)
 {
-	return db_do(c->db, &SQL[LOCK], ARGS(db_int(c->arena, id)), NULL);
+	struct answer admin;
+	enum err e = db_one(ch->c->db, ch->c->arena, &SQL[LOCK], ARGS(db_int(ch->c->arena, ch->id)),
+			    &ANSWER, 1, &admin);
+
+	ch->was_admin = e == OK && admin.yes;
+	return ch->was_admin ? db_do(ch->c->db, &SQL[ADMINS], NULL, NULL) : e;
+}
+
+/* After the change: somebody must be left who can undo it. */
+static enum err
+keep_an_admin(struct change *ch)
+{
+	struct answer left;
+	enum err e;
+
+	if (!ch->was_admin)
+		return OK;
+	e = db_one(ch->c->db, ch->c->arena, &SQL[AN_ADMIN], NULL, &ANSWER, 1, &left);
+	return e == E_NOT_FOUND ? E_LAST_ADMIN : e;
 }
 
 static enum err
@@ -259,7 +293,7 @@ change_rights_body(void *arg)
 	bool locked;
 	enum err e;
 
-	if ((e = lock(ch->c, ch->id)) != OK || (e = change_body(ch)) != OK)
+	if ((e = lock(ch)) != OK || (e = change_body(ch)) != OK || (e = keep_an_admin(ch)) != OK)
 		return e;
 	if (ch->lets_in && (e = lockout_release(ch->c, ch->id, &locked)) != OK)
 		return e;
@@ -342,14 +376,14 @@ delete_body(void *arg)
 	struct ctx *c = ch->c;
 	enum err e;
 
-	if ((e = lock(c, ch->id)) != OK ||
-	    (e = session_of_user(c, ch->id, false, &ch->ended)) != OK)
+	if ((e = lock(ch)) != OK || (e = session_of_user(c, ch->id, false, &ch->ended)) != OK)
 		return e;
-	return db_one(c->db, c->arena, &SQL[DELETE],
-		      ARGS(EVENT_ARGS(c), db_int(c->arena, ch->id), tag_version(ch),
-			   tag_pending(ch), db_int(c->arena, ch->owed->stamp),
-			   db_array(c->arena, ch->ended.id, ch->ended.n)),
-		      &USER, IN_ROW | IN_CHANGED_ROW, ch->out);
+	e = db_one(c->db, c->arena, &SQL[DELETE],
+		   ARGS(EVENT_ARGS(c), db_int(c->arena, ch->id), tag_version(ch), tag_pending(ch),
+			db_int(c->arena, ch->owed->stamp),
+			db_array(c->arena, ch->ended.id, ch->ended.n)),
+		   &USER, IN_ROW | IN_CHANGED_ROW, ch->out);
+	return e != OK ? e : keep_an_admin(ch);
 }
 
 static enum err

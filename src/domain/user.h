@@ -176,11 +176,12 @@ enum err user_create(struct ctx *c, const struct user *in, struct page *page_r) 
 /* Change the fields that `in` bears; if_match NULL: whatever the state. Changes of the user that
  * were written behind and not flushed yet are taken along. A change that
  * changes nothing is OK, with no new version and no event. E_NOT_FOUND, E_STALE,
- * E_EMAIL_TAKEN; E_FORBIDDEN for status or role not by an admin. */
+ * E_EMAIL_TAKEN; E_FORBIDDEN for status or role not by an admin; E_LAST_ADMIN where no active
+ * admin would be left. */
 enum err user_change(struct ctx *c, int64_t id, const struct user *in, const struct tag *if_match,
 		     struct page *page_r) MUST_CHECK;
 
-/* The user is gone, with activities and sessions. E_NOT_FOUND, E_STALE. */
+/* The user is gone, with activities and sessions. E_NOT_FOUND, E_STALE, E_LAST_ADMIN. */
 enum err user_delete(struct ctx *c, int64_t id, const struct tag *if_match) MUST_CHECK;
 
 /* nginx repeats a DELETE whose connection broke, and a user who deleted itself has no session

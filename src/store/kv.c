@@ -45,6 +45,8 @@ struct kv {
 	redisContext *c;
 	char sha[SCRIPTS][41]; /* the scripts, as Redis knows them on this connection */
 	int owed;	       /* answers to puts that nobody waits for */
+	int64_t connections;
+	char life[41]; /* Redis's run_id */
 	bool script_lost;
 	int64_t deadline_us; /* of the round trip under way */
 	bool away;	     /* said once, until it is back */
@@ -261,6 +263,21 @@ load_scripts(struct kv *kv)
 	return good;
 }
 
+/* Redis names each of its lives anew (run_id); one that does not say has no name. */
+static bool
+ask_life(struct kv *kv)
+{
+	redisReply *r = redisCommand(kv->c, "INFO server");
+	const char *at =
+		r != NULL && r->type == REDIS_REPLY_STRING ? strstr(r->str, "run_id:") : NULL;
+
+	memset(kv->life, 0, sizeof(kv->life));
+	if (at != NULL && strcspn(at + 7, "\r\n") < sizeof(kv->life))
+		memcpy(kv->life, at + 7, strcspn(at + 7, "\r\n"));
+	freeReplyObject(r);
+	return r != NULL;
+}
+
 /* All that a connection needs, after every connect: hiredis restores none of it. */
 static bool
 begin(struct kv *kv)
@@ -273,7 +290,7 @@ begin(struct kv *kv)
 	if (kv->to.base != 0 &&
 	    !said(redisCommand(kv->c, "SELECT %d", kv->to.base), REDIS_REPLY_STATUS))
 		return false;
-	return load_scripts(kv);
+	return ask_life(kv) && load_scripts(kv);
 }
 
 static bool
@@ -296,7 +313,26 @@ connected(struct kv *kv)
 		log_warn(EV("redis.back"));
 	kv->away = false;
 	kv->backoff_ms = 0;
+	kv->connections++;
 	return true;
+}
+
+int64_t
+kv_connection(const struct kv *kv)
+{
+	return kv->connections;
+}
+
+const char *
+kv_life(const struct kv *kv)
+{
+	return kv->life;
+}
+
+void
+kv_insist(struct kv *kv)
+{
+	kv->next_try_us = 0;
 }
 
 /*
@@ -858,6 +894,22 @@ kv_run(struct kv *kv, struct arena *a, const struct kv_script *s, const char ***
 			hang_up(kv);
 	}
 	return E_UNAVAILABLE;
+}
+
+enum err
+kv_drop(struct kv *kv, const struct kv_put *puts, int n)
+{
+	bool good = connected(kv);
+
+	if (!good)
+		return E_UNAVAILABLE;
+	begin_trip(kv);
+	good = collect_owed(kv);
+	for (int i = 0; good && i < n; i++)
+		good = said(redisCommand(kv->c, "DEL %s", puts[i].key), REDIS_REPLY_INTEGER);
+	if (!good)
+		hang_up(kv);
+	return good ? OK : E_UNAVAILABLE;
 }
 
 static bool

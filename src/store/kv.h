@@ -29,6 +29,17 @@ void kv_close(struct kv **kv);
 /* Can Redis be reached now? Asks it. */
 bool kv_ready(struct kv *kv);
 
+/* How many connections there have been. After a new one Redis may lack what was put before, and
+ * what could not be put in between. */
+int64_t kv_connection(const struct kv *kv);
+
+/* Redis's name for its present life (run_id), as it said on the newest connection: another name,
+ * and it was restarted, or is another Redis. "" where it does not say. */
+const char *kv_life(const struct kv *kv);
+
+/* The next use tries to connect at once, however long Redis has been away. */
+void kv_insist(struct kv *kv);
+
 /* Ask for a key in this turn's round trip; the slot to listen at. */
 int kv_ask(struct kv *kv, const char *key);
 
@@ -119,6 +130,9 @@ int kv_unsettled(const struct kv *kv);
 
 /* As kv_put, for all that wait; E_UNAVAILABLE too where an earlier one of them was lost. */
 enum err kv_settle(struct kv *kv) MUST_CHECK;
+
+/* Remove these keys, whatever lies there: for a Redis that is too full to take a put. */
+enum err kv_drop(struct kv *kv, const struct kv_put *puts, int n) MUST_CHECK;
 
 /* Remove every key that begins with `prefix`, in steps; *n_r says how many. */
 enum err kv_forget_all(struct kv *kv, const char *prefix, int64_t *n_r) MUST_CHECK;

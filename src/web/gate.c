@@ -21,7 +21,6 @@
 #include "session.h"
 #include "token.h"
 
-#include "handlers.h"
 #include "prefer.h"
 #include "query.h"
 #include "reply.h"
@@ -218,8 +217,7 @@ answer(struct req *rq, enum err e)
 static void
 answer_ended(struct req *rq)
 {
-	bool own = rq->route->serve == delete_user && rq->id == rq->ctx.actor;
-	enum err e = own ? delete_user_again(rq) : E_BAD_TOKEN;
+	enum err e = rq->route->again != NULL ? rq->route->again(rq) : E_BAD_TOKEN;
 
 	if (e != OK)
 		answer(rq, e);
@@ -244,12 +242,14 @@ static void
 hear_session(struct req *rq)
 {
 	struct session s;
+	enum heard h;
 
 	if (rq->refused != OK || rq->route->who == ANYONE) {
 		pass_gate(rq);
 		return;
 	}
-	switch (session_heard(&rq->ctx, rq->session_slot, rq->ctx.session, &s)) {
+	h = session_heard(&rq->ctx, rq->session_slot, rq->ctx.session, &s);
+	switch (h) {
 	case HEARD:
 		take_session(rq, &s);
 		pass_gate(rq);
@@ -259,6 +259,7 @@ hear_session(struct req *rq)
 		break;
 	case MISSED:
 	case HEARD_STALE:
+		rq->session_stale = h == HEARD_STALE;
 		rq->stage = NO_SESSION;
 		break;
 	}
@@ -322,7 +323,7 @@ take_loaded(struct req *rq, const struct session *rows, int found)
 static void
 load_sessions(struct req *const *rq, int n)
 {
-	int64_t sids[BATCH_MOST];
+	struct session_wanted w[BATCH_MOST];
 	struct session *rows;
 	struct req *first = NULL;
 	int want = 0, found;
@@ -332,11 +333,11 @@ load_sessions(struct req *const *rq, int n)
 		if (rq[i]->stage != NO_SESSION)
 			continue;
 		first = first == NULL ? rq[i] : first;
-		sids[want++] = rq[i]->ctx.session;
+		w[want++] = (struct session_wanted){ rq[i]->ctx.session, rq[i]->session_stale };
 	}
 	if (want == 0)
 		return;
-	if ((e = session_load(&first->ctx, sids, want, &rows, &found)) != OK) {
+	if ((e = session_load(&first->ctx, w, want, &rows, &found)) != OK) {
 		answer_all(rq, n, NO_SESSION, e);
 		return;
 	}

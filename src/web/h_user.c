@@ -121,8 +121,10 @@ put_user(struct req *rq)
 enum err
 delete_user_again(struct req *rq)
 {
-	enum err e = user_was_deleted_here(&rq->ctx, rq->id, E_BAD_TOKEN);
+	enum err e = E_BAD_TOKEN;
 
+	if (rq->id == rq->ctx.actor)
+		e = user_was_deleted_here(&rq->ctx, rq->id, E_BAD_TOKEN);
 	return e != OK ? e : reply_nothing(rq);
 }
 

@@ -20,6 +20,11 @@ enum err delete_user_again(struct req *rq); /* the session is over: by this requ
 
 /* h_auth.c */
 enum err post_login(struct req *rq);
+enum err post_refresh(struct req *rq);
+enum err post_logout(struct req *rq);
+enum err get_sessions(struct req *rq);
+enum err delete_session(struct req *rq);
+enum err delete_session_again(struct req *rq);
 
 /* h_activity.c */
 enum err get_activities(struct req *rq);

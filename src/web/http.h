@@ -51,6 +51,7 @@ struct req {
 	int64_t id; /* from the path; 0: none, or not a number */
 	int session_slot, page_slot;
 	struct limit_asked *limit;
+	bool session_stale; /* Redis has a session that can't be trusted */
 	struct wanted *page;
 	void *in, *query;
 

@@ -8,6 +8,7 @@
 #include "activity.h"
 #include "auth.h"
 #include "directory.h"
+#include "session.h"
 #include "stats.h"
 #include "stream.h"
 
@@ -29,13 +30,13 @@ const struct route ROUTES[] = {
 	  .gives = { 200, &USER, SHOWN }, .errors = ERRORS(E_NOT_FOUND) },
 	{ "PATCH",  API "/users/{id}", patch_user,   SELF,     ASK_PAGE_TO_CHANGE, &USER, IN_CHANGE | BY_ADMIN, NULL,
 	  "change some fields; null empties one; status and role by an admin only",
-	  .gives = { 200, &USER, SHOWN }, .traits = GIVES_ETAG | TAKES_MATCH, .errors = ERRORS(E_EMAIL_TAKEN) },
+	  .gives = { 200, &USER, SHOWN }, .traits = GIVES_ETAG | TAKES_MATCH, .errors = ERRORS(E_EMAIL_TAKEN, E_LAST_ADMIN) },
 	{ "PUT",    API "/users/{id}", put_user,     SELF,     ASK_NOTHING, &USER,     IN_REPLACE | BY_ADMIN, NULL,
 	  "replace the fields: what is left out is emptied",
-	  .gives = { 200, &USER, SHOWN }, .traits = GIVES_ETAG | TAKES_MATCH, .errors = ERRORS(E_EMAIL_TAKEN) },
+	  .gives = { 200, &USER, SHOWN }, .traits = GIVES_ETAG | TAKES_MATCH, .errors = ERRORS(E_EMAIL_TAKEN, E_LAST_ADMIN) },
 	{ "DELETE", API "/users/{id}", delete_user,  SELF,     ASK_NOTHING, NULL,      0,               NULL,
 	  "remove the user with all that belongs to it",
-	  .gives = { 204 }, .traits = TAKES_MATCH },
+	  .gives = { 204 }, .traits = TAKES_MATCH, .errors = ERRORS(E_LAST_ADMIN), .again = delete_user_again },
 	{ "GET",    API "/users",      get_users,    AN_ADMIN, ASK_NOTHING, NULL,      0,               &USER_LIST,
 	  "list users, by pages that Link leads to",
 	  .gives = { 200, &USER, SHOWN, WITH_ACTIVITIES }, .traits = GIVES_LIST },
@@ -63,6 +64,18 @@ const struct route ROUTES[] = {
 	{ "GET",    API "/stats",      get_stats,    AN_ADMIN, ASK_NOTHING, NULL,      0,               &STATS_QUERY,
 	  "what was counted, day by day and ever",
 	  .gives = { 200, &STATS_PAGE, SHOWN } },
+	{ "POST",   API "/auth/refresh", post_refresh, ANYONE, ASK_NOTHING, &RENEWAL,  IN_CREATE,       NULL,
+	  "new tokens for a refresh token, which is used up",
+	  .gives = { 200, &GRANT, SHOWN }, .errors = ERRORS(E_BAD_REFRESH) },
+	{ "POST",   API "/auth/logout", post_logout, A_USER,   ASK_NOTHING, NULL,      0,               &LOGOUT,
+	  "end this session, the others, or all",
+	  .gives = { 204 } },
+	{ "GET",    API "/auth/sessions", get_sessions, A_USER, ASK_NOTHING, NULL,     0,               NULL,
+	  "one's own sessions",
+	  .gives = { 200, &SESSION_SEEN, SHOWN }, .traits = GIVES_LIST },
+	{ "DELETE", API "/auth/sessions/{id}", delete_session, A_USER, ASK_NOTHING, NULL, 0,            NULL,
+	  "end one of them",
+	  .gives = { 204 }, .errors = ERRORS(E_NO_SESSION), .again = delete_session_again },
 	{ "GET",    "/healthz",        get_healthz,  ANYONE,   ASK_NOTHING, NULL,      0,               NULL,
 	  "is this worker alive",
 	  .gives = { 200, &HEALTH, SHOWN } },

@@ -34,7 +34,7 @@ enum {
 
 /* clang-format off */
 struct route {
-	const char *method, *path; /* {id} stands for a user's number; no slash at the end */
+	const char *method, *path; /* {id} stands for a number; no slash at the end */
 	enum err  (*serve)(struct req *rq);
 	enum who    who;
 	enum asks   asks;    /* of Redis, in the turn's round trip */
@@ -52,6 +52,9 @@ struct route {
 	} gives;
 	unsigned    traits;
 	const enum err *errors; /* besides the general ones: ERRORS(E_EMAIL_TAKEN) */
+
+	/* what most rows leave out */
+	enum err  (*again)(struct req *rq); /* the session is over: was it by this very request, sent twice? */
 };
 /* clang-format on */
 
@@ -62,7 +65,7 @@ extern const int ROUTE_COUNT;
  * has other methods. */
 enum err route_find(struct req *rq) MUST_CHECK;
 
-/* Does the path bear a user's number? */
+/* Does the path bear a number? */
 bool route_names_id(const struct route *r);
 
 /* Who may, in words: "self, admin". */

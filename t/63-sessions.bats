@@ -1,0 +1,114 @@
+#!/usr/bin/env bats
+# shellcheck disable=SC2030,SC2031,SC2153 # each test is a subshell
+# The end of a session is felt by the next request on any worker, whatever became of Redis meanwhile.
+
+load lib/api
+load lib/stack
+load lib/fault
+
+setup() {
+	fresh_user
+	login
+}
+teardown() {
+	worker_down
+	mend
+}
+
+sid() { claims "${1-$TOKEN}" | jq .sid; }
+# over TOKEN, alive TOKEN: asked often enough that every worker answers
+over() {
+	local i
+	for ((i = 0; i < 8; i++)); do
+		TOKEN=$1 get /users/me
+		expect 401
+	done
+}
+alive() {
+	local i
+	for ((i = 0; i < 6; i++)); do
+		TOKEN=$1 get /users/me
+		expect 200
+	done
+}
+
+@test "a logout while Redis is away holds when Redis comes back with its old copies" {
+	local other round
+	for round in 1 2; do
+		login && other=$TOKEN
+		login
+		alive "$TOKEN" && alive "$other"
+		dev stop redis
+		post /auth/logout ''
+		expect 204
+		dev start redis
+		# its append-only file has kept the copy of the living session
+		[[ $(redis get "session:$(sid)") == *active* ]] || fail "round $round: there is no old copy"
+		over "$TOKEN"
+		alive "$other"
+	done
+}
+
+@test "a worker to which Redis was never missing feels it as well" {
+	worker_up # nobody asks it anything while Redis is away
+	ask GET /users/me
+	expect 200
+	dev stop redis
+	post /auth/logout ''
+	expect 204
+	dev start redis
+	ask GET /users/me
+	expect 401
+}
+
+@test "a worker that can't see that Redis is back ends a session for all" {
+	# it was told so by a refused connection a moment ago, and would rather leave Redis alone
+	alive "$TOKEN"
+	dev stop redis
+	worker_up
+	ask GET /users/me && expect 200
+	ask GET /users/me && expect 200
+	dev start redis
+	alive "$TOKEN" # the others have found it
+	ask POST /auth/logout
+	expect 204
+	over "$TOKEN"
+}
+
+@test "the end of a session that Redis lost with its last second is not lost" {
+	alive "$TOKEN"
+	cp -r "$USHER_VAR/redis" "$BATS_TEST_TMPDIR/redis"
+	post /auth/logout ''
+	expect 204
+	over "$TOKEN"
+	dev stop redis
+	cp -r "$BATS_TEST_TMPDIR/redis/." "$USHER_VAR/redis/" # as a crash would leave it
+	dev start redis
+	[[ $(redis get "session:$(sid)") == *active* ]] || fail "there is no old copy"
+	over "$TOKEN"
+}
+
+@test "a Redis that is too full to be told is no way back in" {
+	alive "$TOKEN"
+	redis config set maxmemory 1 >/dev/null
+	post /auth/logout ''
+	expect 204
+	over "$TOKEN"
+	redis config set maxmemory 256mb >/dev/null
+	over "$TOKEN"
+}
+
+@test "a role that was taken away while Redis was away is gone when Redis is back" {
+	fresh_admin
+	as_admin patch "/users/$USER_ID" '{"role":"admin"}'
+	get /users/
+	expect 200
+	dev stop redis
+	as_admin patch "/users/$USER_ID" '{"role":"user"}'
+	expect 200
+	dev start redis
+	get /users/
+	expect 403
+	as_admin get /users/
+	expect 200
+}

@@ -18,6 +18,8 @@ enum fault { CALLER, OURS };
 	  "The request could not be read", "요청을 읽을 수 없습니다")                      \
 	X(EMAIL_TAKEN,   400, "email_taken",         CALLER, false,                        \
 	  "This email address is already in use", "이미 존재하는 이메일입니다")            \
+	X(GRANT_TYPE,    400, "unsupported_grant_type", CALLER, false,                     \
+	  "This grant type is not supported", "지원하지 않는 grant_type 입니다")           \
 	X(NO_TOKEN,      401, "token_missing",       CALLER, false,                        \
 	  "An access token is required", "접근 토큰이 필요합니다")                         \
 	X(BAD_TOKEN,     401, "token_invalid",       CALLER, false,                        \

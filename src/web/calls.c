@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "dialect.h"
 #include "openapi.h"
 #include "route.h"
 #include "schema.h"
@@ -27,6 +28,16 @@ put_example_body(struct buf *b, const struct route *r)
 		schema_print_example(b, f);
 	}
 	buf_char(b, '}');
+}
+
+/* As of a form, whose example may have what it can do without. */
+static void
+put_example_form(struct buf *b, const struct route *r)
+{
+	for (const struct field *f = r->carries->field; f->name != NULL; f++) {
+		if ((f->use & r->use) != 0 && f->example != NULL)
+			buf_printf(b, " --data-urlencode '%s=%s'", f->name, f->example);
+	}
 }
 
 static bool
@@ -80,6 +91,10 @@ put_curl(struct buf *b, const struct route *r)
 		put_example_query(b, r);
 	if (r->carries == NULL)
 		return;
+	if (dialect_of(r) != &JSON) {
+		put_example_form(b, r);
+		return;
+	}
 	buf_lit(b, " -H \"$J\" -d '");
 	put_example_body(b, r);
 	buf_char(b, '\'');

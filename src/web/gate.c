@@ -13,7 +13,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "doc.h"
 #include "log.h"
 
 #include "behind.h"
@@ -21,6 +20,7 @@
 #include "session.h"
 #include "token.h"
 
+#include "dialect.h"
 #include "prefer.h"
 #include "query.h"
 #include "reply.h"
@@ -149,24 +149,11 @@ may(const struct req *rq)
 	}
 }
 
-static bool
-is_json(const char *type)
-{
-	static const char *const TYPES[] = { "application/json", "application/merge-patch+json" };
-
-	for (size_t i = 0; i < NELEM(TYPES); i++) {
-		size_t len = strlen(TYPES[i]);
-
-		if (strncasecmp(type, TYPES[i], len) == 0 && strchr("; \t", type[len]) != NULL)
-			return true;
-	}
-	return *type == '\0'; /* unsaid: its form will tell */
-}
-
 static enum err
 unpack(struct req *rq)
 {
 	const struct route *r = rq->route;
+	const struct dialect *d = dialect_of(r);
 	struct faults *faults = &rq->ctx.faults;
 	enum err e;
 
@@ -177,11 +164,11 @@ unpack(struct req *rq)
 	e = query_read(rq->arena, r->query, rq->head.query, rq->query, faults);
 	if (r->carries == NULL)
 		return e;
-	if (!is_json(rq->head.content_type))
+	if (!dialect_takes(d, rq->head.content_type))
 		return E_MEDIA_TYPE;
 	rq->ctx.lang = reply_language(rq->head.accept_language); /* a mail may follow */
 	rq->in = arena_get(rq->arena, r->carries->size);
-	return doc_read(rq->arena, r->carries, r->use, rq->body, rq->body_len, rq->in, faults);
+	return d->read(rq->arena, r->carries, r->use, rq->body, rq->body_len, rq->in, faults);
 }
 
 static enum err
@@ -207,7 +194,7 @@ answer(struct req *rq, enum err e)
 	if (e == OK)
 		e = rq->route->serve(rq);
 	if (e != OK)
-		reply_problem(rq, e);
+		dialect_of(rq->route)->refuse(rq, e);
 	assert(rq->status != 0);
 	log_in(NULL);
 	rq->stage = ANSWERED;

@@ -9,6 +9,7 @@
 #include "err.h"
 #include "msg.h"
 
+#include "dialect.h"
 #include "reply.h"
 #include "route.h"
 #include "schema.h"
@@ -324,7 +325,7 @@ put_request_body(struct buf *b, const struct route *r)
 	struct body in = body_in(r);
 
 	buf_lit(b, ",\"requestBody\":{\"required\":true,\"content\":{");
-	put_media(b, JSON_TYPE, &in, false);
+	put_media(b, dialect_of(r)->types[0], &in, false);
 	if (strcmp(r->method, "PATCH") == 0)
 		put_media(b, "application/merge-patch+json", &in, false);
 	buf_lit(b, "}}");
@@ -385,8 +386,25 @@ is_first_of_status(enum err e)
 	return e == OK + 1 || err_row(e)->http != err_row(e - 1)->http;
 }
 
+/* In a dialect of their own. */
 static void
-put_refusals(struct buf *b, const struct route *r)
+put_own_refusals(struct buf *b, const struct route *r, const struct dialect *d)
+{
+	struct body refusal = { d->refusal, SHOWN, 0, false };
+
+	for (const int *status = d->statuses; *status != 0; status++) {
+		buf_key(b, arena_printf(b->arena, "%d", *status));
+		buf_lit(b, "{\"description\":");
+		buf_json(b, reply_phrase(*status));
+		put_headers(b, r, *status);
+		buf_lit(b, ",\"content\":{");
+		put_media(b, JSON_TYPE, &refusal, false);
+		buf_lit(b, "}}");
+	}
+}
+
+static void
+put_problems(struct buf *b, const struct route *r)
 {
 	for (enum err e = OK + 1; e < ERR_COUNT; e++) {
 		int status = err_row(e)->http;
@@ -401,6 +419,17 @@ put_refusals(struct buf *b, const struct route *r)
 		buf_key(b, arena_printf(b->arena, "%d", status));
 		put_ref(b, "responses", name);
 	}
+}
+
+static void
+put_refusals(struct buf *b, const struct route *r)
+{
+	const struct dialect *d = dialect_of(r);
+
+	if (d->refusal != NULL)
+		put_own_refusals(b, r, d);
+	else
+		put_problems(b, r);
 	for (size_t i = 0; i < NELEM(FRONT); i++) {
 		const char *status = arena_printf(b->arena, "%d", FRONT[i].status);
 
@@ -608,6 +637,8 @@ put_schemas(struct buf *b)
 
 		put_schema(b, &seen, &in);
 		put_schema(b, &seen, &out);
+		put_schema(b, &seen,
+			   &(struct body){ dialect_of(&ROUTES[i])->refusal, SHOWN, 0, false });
 	}
 	buf_char(b, '}');
 }

@@ -35,35 +35,76 @@ decoded(struct arena *a, const char *from, size_t len)
 	return text_is_utf8(out, (size_t)(to - out)) ? out : NULL;
 }
 
+/* How to read one text. */
+struct reading {
+	struct arena *arena;
+	const struct shape *shape; /* may be NULL */
+	unsigned use;
+	const char *in; /* "query" or "body", in a fault */
+	bool strict;	/* a name that is not in the shape is a fault */
+	bool *seen;	/* by row */
+	void *out;
+	struct faults *faults;
+};
+
 static enum msg
-read_value(struct arena *a, const struct field *f, const char *value, bool *seen, void *out)
+read_value(const struct reading *r, const struct field *f, const char *value)
 {
+	bool *seen = &r->seen[f - r->shape->field];
+
 	if (*seen)
 		return MSG_REPEATED;
 	*seen = true;
-	return value == NULL ? MSG_NOT_UTF8 : field_parse(a, f, out, value);
+	return value == NULL ? MSG_NOT_UTF8 : field_parse(r->arena, f, r->out, value);
 }
 
 static void
-read_pair(struct arena *a, const struct shape *s, const char *text, size_t len, bool *seen,
-	  void *out, struct faults *faults)
+note_extra(const struct reading *r, const char *name)
+{
+	if (!r->strict)
+		return;
+	name = name == NULL || strlen(name) > NAME_SHOWN ? "(not shown)" : name;
+	fault_add(r->faults, r->in, name, MSG_EXTRA, NULL);
+}
+
+static void
+read_pair(const struct reading *r, const char *text, size_t len)
 {
 	const char *equals = memchr(text, '=', len);
 	size_t name_len = equals == NULL ? len : (size_t)(equals - text);
-	const char *name = decoded(a, text, name_len);
-	const struct field *f = s == NULL || name == NULL ? NULL : field_find(s, ~0u, name);
+	const char *name = decoded(r->arena, text, name_len);
+	const struct field *f =
+		r->shape == NULL || name == NULL ? NULL : field_find(r->shape, r->use, name);
 	enum msg m;
 
 	if (f == NULL) {
-		name = name == NULL || strlen(name) > NAME_SHOWN ? "(not shown)" : name;
-		fault_add(faults, "query", name, MSG_EXTRA, NULL);
+		note_extra(r, name);
 		return;
 	}
 	len -= equals == NULL ? len : name_len + 1;
-	m = read_value(a, f, decoded(a, equals == NULL ? "" : equals + 1, len), &seen[f - s->field],
-		       out);
+	if (len == 0 && !r->strict)
+		return; /* RFC 6749, 3.2: as if it were not there */
+	m = read_value(r, f, decoded(r->arena, equals == NULL ? "" : equals + 1, len));
 	if (m != MSG_OK)
-		fault_add(faults, "query", f->name, m, f);
+		fault_add(r->faults, r->in, f->name, m, f);
+}
+
+static enum err
+read_all(const struct reading *r, const char *text)
+{
+	while (*text != '\0') {
+		size_t len = strcspn(text, "&");
+
+		if (len > 0)
+			read_pair(r, text, len);
+		text += len + (text[len] == '&');
+	}
+	for (const struct field *f = r->shape == NULL ? NULL : r->shape->field;
+	     f != NULL && f->name != NULL; f++) {
+		if ((f->need & r->use) != 0 && !r->seen[f - r->shape->field])
+			fault_add(r->faults, r->in, f->name, MSG_MISSING, f);
+	}
+	return r->faults->n == 0 ? OK : E_INVALID;
 }
 
 static void
@@ -84,19 +125,19 @@ query_read(struct arena *a, const struct shape *s, const char *text, void *out,
 
 	if (s != NULL)
 		set_defaults(a, s, out);
-	while (*text != '\0') {
-		size_t len = strcspn(text, "&");
+	return read_all(&(struct reading){ a, s, ~0u, "query", true, seen, out, faults_r }, text);
+}
 
-		if (len > 0)
-			read_pair(a, s, text, len, seen, out, faults_r);
-		text += len + (text[len] == '&');
-	}
-	for (const struct field *f = s == NULL ? NULL : s->field; f != NULL && f->name != NULL;
-	     f++) {
-		if (f->need != 0 && !seen[f - s->field])
-			fault_add(faults_r, "query", f->name, MSG_MISSING, f);
-	}
-	return faults_r->n == 0 ? OK : E_INVALID;
+enum err
+form_read(struct arena *a, const struct shape *s, unsigned use, const char *text, size_t len,
+	  void *out, struct faults *faults_r)
+{
+	bool seen[ROWS_MOST] = { false };
+
+	set_defaults(a, s, out);
+	if (strlen(text) != len)
+		return E_MALFORMED;
+	return read_all(&(struct reading){ a, s, use, "body", false, seen, out, faults_r }, text);
 }
 
 /* Unreserved characters stand for themselves (RFC 3986, 2.3). */

@@ -422,6 +422,23 @@ retry_after_s(const struct counted *all)
 }
 
 static void
+put_retry_after(struct buf *b, const struct req *rq)
+{
+	buf_printf(b, "Retry-After: %lld\r\n", (long long)retry_after_s(rq->ctx.counted));
+}
+
+enum err
+reply_token(struct req *rq, int status, enum err e, const struct buf *body)
+{
+	struct buf b = head(rq, status, JSON_TYPE);
+
+	buf_lit(&b, "Cache-Control: no-store\r\nPragma: no-cache\r\n");
+	if (e != OK && err_row(e)->again)
+		put_retry_after(&b, rq);
+	return send_off(rq, &b, body->text, body->len);
+}
+
+static void
 put_problem_headers(struct buf *b, struct req *rq, enum err e)
 {
 	int status = err_row(e)->http;
@@ -436,7 +453,7 @@ put_problem_headers(struct buf *b, struct req *rq, enum err e)
 	if (status == 405)
 		buf_printf(b, "Allow: %s, OPTIONS\r\n", route_allowed(rq->arena, rq->head.path));
 	if (status == 503 || status == 429)
-		buf_printf(b, "Retry-After: %lld\r\n", (long long)retry_after_s(rq->ctx.counted));
+		put_retry_after(b, rq);
 }
 
 void

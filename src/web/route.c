@@ -12,7 +12,9 @@
 #include "stats.h"
 #include "stream.h"
 
+#include "dialect.h"
 #include "handlers.h"
+#include "oauth.h"
 
 #define API "/api/v1"
 
@@ -67,6 +69,9 @@ const struct route ROUTES[] = {
 	{ "POST",   API "/auth/refresh", post_refresh, ANYONE, ASK_NOTHING, &RENEWAL,  IN_CREATE,       NULL,
 	  "new tokens for a refresh token, which is used up",
 	  .gives = { 200, &GRANT, SHOWN }, .errors = ERRORS(E_BAD_REFRESH) },
+	{ "POST",   API "/auth/token", post_token,   ANYONE,   COUNT_LOGIN, &TOKEN_REQUEST, IN_CREATE,  NULL,
+	  "the same two by the form of OAuth 2 (RFC 6749): grants password and refresh_token",
+	  .gives = { 200, &GRANT, SHOWN }, .speaks = &OAUTH },
 	{ "POST",   API "/auth/logout", post_logout, A_USER,   ASK_NOTHING, NULL,      0,               &LOGOUT,
 	  "end this session, the others, or all",
 	  .gives = { 204 } },

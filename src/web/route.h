@@ -10,6 +10,8 @@
 #include "http.h"
 #include "user.h"
 
+struct dialect;
+
 enum who { ANYONE, A_USER, SELF, AN_ADMIN };
 
 enum asks {
@@ -54,6 +56,7 @@ struct route {
 	const enum err *errors; /* besides the general ones: ERRORS(E_EMAIL_TAKEN) */
 
 	/* what most rows leave out */
+	const struct dialect *speaks; /* NULL: JSON */
 	enum err  (*again)(struct req *rq); /* the session is over: was it by this very request, sent twice? */
 };
 /* clang-format on */

@@ -180,6 +180,20 @@ some_network() { printf '2001:db8:%x:%x' "$RANDOM" "$RANDOM"; }
 	expect 401
 }
 
+@test "requests that send mails are limited, whatever other reading goes on" {
+	local address counts
+	address=$(some_address)
+	counts=$(burst 25 "$address" /auth/password/forgot)
+	[[ $counts =~ ([0-9]+)\ 429$ && ${BASH_REMATCH[1]} -le 4 && ${BASH_REMATCH[1]} -ge 3 ]] || fail "$counts"
+	from_address "$address" /auth/password/forgot/
+	expect 429 '.code == "slow_down"'
+	[ "$(header Retry-After)" = 60 ]
+	call GET /users/me -H "X-Forwarded-For: $address"
+	expect 401
+	from_address "$(some_address)" /auth/password/forgot
+	[ "$STATUS" != 429 ]
+}
+
 @test "an IPv6 client is its /64" {
 	local network
 	network=$(some_network)

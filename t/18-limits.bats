@@ -110,6 +110,7 @@ log_in_from() { ask POST /auth/login "$(sign_in_as "${2-$(fresh_address)}" wrong
 	log_in_from "$(some_client)" "$EMAIL"
 	expect 429
 	wait_for 5 grep -q login-ip "$WORKER_LOG"
+	[ "$(grep '"event":"request.limited"' "$WORKER_LOG" | jq -r 'select(.request_id and .route).policy' | xargs)" = "login-account login-ip login-account" ]
 	[ "$(grep -c '"event":"db' "$WORKER_LOG" || true)" = "$before" ]
 	[ "$before" -gt 0 ]
 }

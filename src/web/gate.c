@@ -184,11 +184,17 @@ gate(struct req *rq)
 	return unpack(rq);
 }
 
+static struct log_scope
+scope_of(const struct req *rq)
+{
+	return (struct log_scope){ rq->ctx.request_id, rq->ctx.traceparent,
+				   rq->route == NULL ? NULL : rq->route->path, rq->ctx.actor };
+}
+
 static void
 answer(struct req *rq, enum err e)
 {
-	struct log_scope scope = { rq->ctx.request_id, rq->ctx.traceparent,
-				   rq->route == NULL ? NULL : rq->route->path, rq->ctx.actor };
+	struct log_scope scope = scope_of(rq);
 
 	log_in(&scope);
 	if (e == OK)
@@ -211,12 +217,24 @@ answer_ended(struct req *rq)
 	rq->stage = ANSWERED;
 }
 
+static enum err
+limited(struct req *rq)
+{
+	struct log_scope scope = scope_of(rq);
+	enum err e;
+
+	log_in(&scope);
+	e = limit_heard(&rq->ctx, rq->limit);
+	log_in(NULL);
+	return e;
+}
+
 /* The session is known: refuse, or find out what else is missing. */
 static void
 pass_gate(struct req *rq)
 {
-	if (rq->refused == OK)
-		rq->refused = limit_heard(&rq->ctx, rq->limit);
+	if (rq->refused == OK && rq->limit != NULL)
+		rq->refused = limited(rq);
 	if (rq->refused == OK)
 		rq->refused = gate(rq);
 	if (rq->refused != OK)

@@ -29,7 +29,7 @@ static const struct follows {
 
 static const struct follows NOTHING = { "", false, NULL, NULL };
 
-enum { APPLY };
+enum { APPLY, COUNTS };
 
 /* clang-format off */
 /* By position: $1 ids, $2 users, $3 times, $4 settings row?, $5 mail or '', $6 stat or ''. */
@@ -59,10 +59,12 @@ static const struct db_stmt SQL[] = {
 		"  x GROUP BY 1, 2), "
 		"stats AS (INSERT INTO stats_daily AS s (day, what, n) SELECT day, what, n FROM counted"
 		"  ORDER BY day, what ON CONFLICT (day, what) DO UPDATE SET n = s.n + EXCLUDED.n"
-		"  RETURNING s.day, s.what, s.n) "
-		"SELECT day::text, (SELECT count(*) FROM fresh),"
-		" max(n) FILTER (WHERE what = 'event'), json_object_agg(what, n)::text"
-		" FROM stats GROUP BY day", 7, true },
+		"  RETURNING s.day) "
+		"SELECT DISTINCT day::text, (SELECT count(*) FROM fresh) FROM stats", 7, true },
+	/* Whole days, as they are committed: who changes any count of a day changes "event" too. */
+	[COUNTS] = { "effect_counts",
+		"SELECT day::text, max(n) FILTER (WHERE what = 'event'), json_object_agg(what, n)::text"
+		" FROM stats_daily WHERE day = ANY ($1::date[]) GROUP BY day", 1, false },
 };
 /* clang-format on */
 const struct db_set EFFECT_STATEMENTS = { SQL, NELEM(SQL) };
@@ -130,8 +132,12 @@ struct day {
 	const char *counts;
 };
 
-static const struct shape DAY = SHAPE(struct day, { F(struct day, day), .use = 1 }, { F(struct day, fresh), .use = 1 },
-	      { F(struct day, events), .use = 1 }, { F(struct day, counts), .use = 1 });
+enum { OF_APPLY = 1, OF_COUNTS = 2 };
+
+static const struct shape DAY =
+	SHAPE(struct day, { F(struct day, day), .use = OF_APPLY | OF_COUNTS },
+	      { F(struct day, fresh), .use = OF_APPLY }, { F(struct day, events), .use = OF_COUNTS },
+	      { F(struct day, counts), .use = OF_COUNTS });
 
 /* The arrays of the statement, as PostgreSQL writes them. Ids and times were checked to hold
  * no quote; kinds and stats are ours. */
@@ -171,10 +177,19 @@ ended(struct buf *b)
 	return b->text;
 }
 
-/* The row in PostgreSQL is the truth; the copy is set, never counted up, and only to more. */
+/* The rows in PostgreSQL are the truth; the copy is set, never counted up, and only to more. One that
+ * can't be made now is made with the next batch. */
 static void
-copy_to_redis(struct ctx *c, const struct day *days, int n)
+copy_to_redis(struct ctx *c, const struct day *changed, int n)
 {
+	struct buf names = buf_new(c->arena, 64);
+	struct day *days;
+
+	for (int i = 0; i < n; i++)
+		put(&names, changed[i].day, false);
+	if (n == 0 || db_many(c->db, c->arena, &SQL[COUNTS], ARGS(ended(&names)), &DAY, OF_COUNTS,
+			      &days, &n) != OK)
+		return;
 	for (int i = 0; i < n; i++) {
 		const char *key = arena_printf(c->arena, "stats:%s", days[i].day);
 		const char *value = arena_printf(c->arena, "%lld\n%s", (long long)days[i].events,
@@ -206,7 +221,7 @@ effect_apply(struct ctx *c, const struct incoming *ev, int n, int *fresh_r)
 	e = db_many(c->db, c->arena, &SQL[APPLY],
 		    ARGS(ended(&cs.id), ended(&cs.user), ended(&cs.at), ended(&cs.settings),
 			 ended(&cs.mail), ended(&cs.stat), c->conf->default_language),
-		    &DAY, 1, &days, &found);
+		    &DAY, OF_APPLY, &days, &found);
 	*fresh_r = e == OK && found > 0 ? (int)days[0].fresh : 0;
 	for (int i = 0; e == OK && i < n; i++)
 		metric_add(METRIC_EVENTS_OTHER, follows(ev[i].event_type) == &NOTHING);

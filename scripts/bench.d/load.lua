@@ -1,5 +1,5 @@
 -- What wrk sends for scripts/bench: one request after the other from a list of users, a line each:
--- "ID TOKEN". Threads take every n-th line each, so that none is sent by two.
+-- "ID TOKEN", or "PATH TOKEN" for the kind path. Threads take every n-th line each, so that none is sent by two.
 --
 --   wrk ... -s load.lua URL -- KIND LIST THREADS FIRST COUNT [once]
 --
@@ -23,6 +23,9 @@ local KINDS = {
 	-- the same headers, to the pool that does nothing
 	echo = {
 		head = function(_, token) return wrk.format("GET", "/bench-echo", bearer(token)) end,
+	},
+	path = {
+		head = function(path, token) return wrk.format("GET", path, bearer(token)) end,
 	},
 	patch = {
 		head = function(id, token)
@@ -60,7 +63,7 @@ function init(args)
 		line_no = line_no + 1
 		if line_no >= first + count then break end
 		if line_no >= first and line_no % of == number then
-			local id, token = line:match("^(%d+) ?(.*)$")
+			local id, token = line:match("^(%S+) ?(.*)$")
 			table.insert(heads, kind.head(id, token))
 		end
 	end

@@ -86,6 +86,82 @@ measure_miss() {
 }
 
 #
+# Finding
+#
+
+PEOPLE=1000000  # users that lists and searches go through
+QUESTIONS=20000 # different ones
+
+# A million users, and user 1 an admin, whose token is ADMIN_TOKEN.
+people() {
+	[[ ! ${ADMIN_TOKEN-} ]] || return 0
+	progress people "$PEOPLE of them"
+	pg_admin -d usher -v "people=$PEOPLE" -f "$BENCH_D/people.sql" >"$BENCH_LOG/people.log"
+	pg_admin -d usher -c "UPDATE users SET role = 'admin' WHERE id = 1" >/dev/null
+	kv flushall >/dev/null
+	ADMIN_TOKEN=$(sed -n '1s/^1 //p' "$TOKENS")
+	settle
+}
+
+# paths: each path of standard input with the admin's token, as a list for a shot of kind path
+paths() { sed "s|\$| $ADMIN_TOKEN|"; }
+
+encoded() { python3 -c 'import sys, urllib.parse
+for line in sys.stdin: print(sys.argv[1] + urllib.parse.quote(line.rstrip("\n"), safe=""))' "$1"; }
+
+# One question at a time and reader, so that what is measured is the search and not the queue.
+measure_search() {
+	local round tails=() medians=() rates=() list=$BENCH_LOG/questions
+	people
+	pg_admin -d usher -At -v "how_many=$QUESTIONS" -f "$BENCH_D/questions.sql" |
+		encoded '/api/v1/users/search?q=' | paths >"$list"
+	TOKENS=$list clean_shot path 2 "$READERS" 1 "$QUESTIONS"
+	for ((round = 1; round <= ROUNDS; round++)); do
+		TOKENS=$list clean_shot path "$SECONDS_EACH" "$READERS" 1 "$QUESTIONS"
+		tails+=("$P99")
+		medians+=("$P50")
+		rates+=("$RATE")
+		progress search "$(whole "$RATE")/s, p50 $P50 ms, p99 $P99 ms"
+	done
+	figure search_p99_ms "$(median "${tails[@]}")" \
+		"${tails[*]}; p50 ${medians[*]} ms; $(wholes "${rates[@]}") questions/s over $PEOPLE users"
+}
+
+read_first_page() {
+	TOKENS=$BENCH_LOG/first clean_shot path "$SECONDS_EACH" "$READERS" 1 "$WRK_THREADS"
+	first_rate=$RATE
+}
+
+read_last_page() {
+	TOKENS=$BENCH_LOG/last clean_shot path "$SECONDS_EACH" "$READERS" 1 "$WRK_THREADS"
+	last_rate=$RATE
+}
+
+# The link to the last page, from the page before it.
+last_page() {
+	curl -sS -D - -o /dev/null -H "Authorization: Bearer $ADMIN_TOKEN" "$BASE_URL/api/v1/users/?skip=$((PEOPLE - 200))" |
+		tr -d '\r' | sed -nE 's/^Link: <([^>]*)>; rel="next"$/\1/p'
+}
+
+measure_cursor() {
+	local round ratios=() firsts=() lasts=() first_rate last_rate i last
+	people
+	last=$(last_page)
+	[[ $last == *cursor=* ]] || die "no link to the last page"
+	for ((i = 0; i < WRK_THREADS; i++)); do echo '/api/v1/users/'; done | paths >"$BENCH_LOG/first"
+	for ((i = 0; i < WRK_THREADS; i++)); do echo "$last"; done | paths >"$BENCH_LOG/last"
+	for ((round = 1; round <= ROUNDS; round++)); do
+		in_turn "$round" read_first_page read_last_page
+		ratios+=("$(calc "$first_rate / $last_rate")")
+		firsts+=("$first_rate")
+		lasts+=("$last_rate")
+		progress cursor "first $(whole "$first_rate")/s, last $(whole "$last_rate")/s"
+	done
+	figure cursor_last_vs_first "$(median "${ratios[@]}")" \
+		"$(wholes "${firsts[@]}") / $(wholes "${lasts[@]}") pages of 100 a second"
+}
+
+#
 # Changing
 #
 

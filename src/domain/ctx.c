@@ -18,6 +18,7 @@
 #include "onetime.h"
 #include "outbox.h"
 #include "refresh.h"
+#include "search.h"
 #include "session.h"
 #include "stats.h"
 #include "stream.h"
@@ -32,6 +33,7 @@
 	&EVENT_STATEMENTS,     \
 	&LOCKOUT_STATEMENTS,   \
 	&REFRESH_STATEMENTS,   \
+	&SEARCH_STATEMENTS,    \
 	&SESSION_STATEMENTS,   \
 	&STATS_STATEMENTS,     \
 	&STREAM_STATEMENTS,    \

@@ -3,6 +3,7 @@
 
 #include "behind.h"
 #include "directory.h"
+#include "search.h"
 
 #include "etag.h"
 #include "prefer.h"
@@ -28,6 +29,16 @@ get_users(struct req *rq)
 				     .first = { "cursor", page.first },
 				     .total = page.total };
 	return reply_list(rq, &page.body, &links);
+}
+
+enum err
+search_user(struct req *rq)
+{
+	struct list_links none = { .total = NO_INT };
+	struct buf body = buf_new(rq->arena, 4096);
+	enum err e = search_users(&rq->ctx, rq->query, &body);
+
+	return e != OK ? e : reply_list(rq, &body, &none);
 }
 
 enum err

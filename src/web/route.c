@@ -8,6 +8,7 @@
 #include "activity.h"
 #include "auth.h"
 #include "directory.h"
+#include "search.h"
 #include "session.h"
 #include "stats.h"
 #include "stream.h"
@@ -42,6 +43,9 @@ const struct route ROUTES[] = {
 	{ "GET",    API "/users",      get_users,    AN_ADMIN, ASK_NOTHING, NULL,      0,               &USER_LIST,
 	  "list users, by pages that Link leads to",
 	  .gives = { 200, &USER, SHOWN, WITH_ACTIVITIES }, .traits = GIVES_LIST },
+	{ "GET",    API "/users/search", search_user, AN_ADMIN, ASK_NOTHING, NULL,     0,               &SEARCH,
+	  "find users by a piece of name, nickname or, with @, address; the best first",
+	  .gives = { 200, &USER, SHOWN }, .traits = GIVES_LIST },
 	{ "POST",   API "/users",      post_user,    ANYONE,   COUNT_SIGNUP, &USER,     IN_CREATE,       NULL,
 	  "sign up",
 	  .gives = { 201, &USER, SHOWN }, .traits = GIVES_ETAG | GIVES_LOCATION, .errors = ERRORS(E_EMAIL_TAKEN) },

@@ -13,6 +13,8 @@ static const struct {
 	{ "/api/v1/users/x", "GET, HEAD, PATCH, PUT, DELETE" }, /* 422, by the number */
 	{ "/api/v1/users/me", "GET, HEAD" },
 	{ "/api/v1/users/me/", "GET, HEAD" },
+	{ "/api/v1/users/search", "GET, HEAD" },
+	{ "/api/v1/users/search/events", NULL },
 	{ "/api/v1/users/mex", "GET, HEAD, PATCH, PUT, DELETE" },
 	{ "/api/v1/users/1/events", "GET, HEAD" },
 	{ "/api/v1/users/1/events/", "GET, HEAD" },

@@ -77,6 +77,21 @@ log_in_from() { ask POST /auth/login "$(sign_in_as "${2-$(fresh_address)}" wrong
 	[ "$(sql "SELECT count(*) FROM users WHERE email = :'e'" "e=$EMAIL")" = 0 ]
 }
 
+@test "the OAuth 2 form is no way around them" {
+	worker_up RATE_LOGIN_IP=2/300 RATE_LOGIN_ACCOUNT=1/300
+	by_form() {
+		ask POST /auth/token "grant_type=password&username=$1&password=wrong" REMOTE_ADDR="$CLIENT" \
+			CONTENT_TYPE=application/x-www-form-urlencoded
+	}
+	log_in_from "$CLIENT" "$EMAIL"
+	by_form "$EMAIL"
+	[ "$STATUS" = 429 ]
+	[[ $(header RateLimit) == *'"login-account";r=0;'* && $(header Retry-After) -gt 100 ]]
+	by_form "$(fresh_address)"
+	[ "$STATUS" = 429 ]
+	[[ $(header RateLimit) == '"login-ip";r=0;'* ]]
+}
+
 @test "both limits are in the answer where both count" {
 	worker_up RATE_LOGIN_IP=60/60 RATE_LOGIN_ACCOUNT=10/60
 	log_in_from "$CLIENT"

@@ -18,6 +18,10 @@
 #include "config.h"
 #endif
 
+#ifndef PACKAGE_VERSION
+#define PACKAGE_VERSION "0"
+#endif
+
 #define JSON_TYPE "application/json"
 #define TEXT_TYPE(words) "{\"type\":\"string\",\"description\":\"" words "\"}"
 

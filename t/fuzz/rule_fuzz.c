@@ -3,7 +3,11 @@
 
 #include <jansson.h>
 
+#include "csv.h"
+#include "limit.h"
+#include "passwd.h"
 #include "rules.h"
+#include "settings.h"
 
 typedef enum msg rule(struct arena *a, const char *text, const char **out_r);
 
@@ -56,6 +60,36 @@ check_int(struct arena *a, const char *text)
 		DEMAND(strcmp(arena_printf(a, "%lld", (long long)n), text) == 0);
 }
 
+/* Read as a file of records, and as one of lines: it ends, and no text is cut by a NUL. */
+static void
+check_csv(struct arena *a, const char *text, size_t size)
+{
+	struct csv csv = { .in = fmemopen((void *)(uintptr_t)text, size + 1, "r") };
+	const char *field[CSV_FIELDS], *line;
+	int64_t before = 0;
+	size_t len;
+	int n;
+
+	while (csv_next(&csv, a, field, &n) != CSV_END) {
+		DEMAND(n >= 0 && n <= CSV_FIELDS && csv.line > before);
+		before = csv.line;
+	}
+	rewind(csv.in);
+	csv = (struct csv){ .in = csv.in };
+	for (enum csv_end end; (end = csv_line(&csv, a, &line, &len)) != CSV_END;)
+		DEMAND(end == CSV_BAD || (strlen(line) == len && strchr(line, '\n') == NULL));
+	fclose(csv.in);
+}
+
+static void
+check_rate(const char *text)
+{
+	int64_t count, seconds;
+
+	if (settings_rate(text, &count, &seconds))
+		DEMAND(count >= 0 && count <= 10000 && seconds >= 0 && seconds <= 86400);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -67,6 +101,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	DEMAND(text_count(text) <= size && strcmp(text_trim(a, trimmed), trimmed) == 0);
 	check_email(a, text);
 	check_int(a, text);
+	check_csv(a, text, size);
+	check_rate(text);
+	DEMAND(strlen(limit_client(a, text)) < 24);
+	if (settled(a, passwd_rule_hash, text) != NULL)
+		DEMAND(strpbrk(text, " \n,:*!") == NULL && strlen(text) < 256);
 	settled(a, rule_phone, text);
 	if ((line = settled(a, rule_line, text)) != NULL)
 		DEMAND(!text_has_control(line) && text_is_utf8(line, strlen(line)));

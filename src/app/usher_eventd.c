@@ -245,5 +245,6 @@ main(int argc, char **argv)
 	clock_tick();
 	log_info(EV("daemon.ended"));
 	log_flush();
+	arena_free(&forever);
 	return died && !service_stopping() ? 1 : 0;
 }

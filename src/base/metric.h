@@ -37,6 +37,7 @@
 	X(EVENTS_DUPLICATE, "usher_events_duplicate_total", "events heard that had been done before") \
 	X(EVENTS_RETRIED, "usher_events_retried_total",    "tries of single events that failed") \
 	X(EVENTS_PARKED,  "usher_events_parked_total",     "events sent to the dead letters") \
+	X(PASSWORDS_CHANGED, "usher_passwords_changed_total", "passwords changed, and reset by mail") \
 	X(MAILS_SENT,     "usher_mails_sent_total",        "mails that a server has taken") \
 	X(MAILS_DEFERRED, "usher_mails_deferred_total",    "tries of mails that are to be tried again") \
 	X(MAILS_FAILED,   "usher_mails_failed_total",      "mails refused for good, or given up") \

@@ -70,6 +70,10 @@
 	  "너무 흔한 비밀번호입니다")                                                     \
 	X(HASH,           "password_hash",      "Must be a whole hash of a known scheme, and not too costly a one", \
 	  "알려진 방식의 온전한 해시여야 하며 비용이 지나치지 않아야 합니다")                 \
+	X(PASSWORD_WRONG, "password_wrong",     "This is not the current password",       \
+	  "현재 비밀번호가 올바르지 않습니다")                                            \
+	X(ONE_TIME_TOKEN, "one_time_token",     "This is not valid, was used before or has expired", \
+	  "올바르지 않거나 이미 사용되었거나 만료되었습니다")                             \
 	X(AGE_RANGE,      "out_of_range",       "The age must be between {min} and {max}", \
 	  "나이는 {min}-{max} 사이여야 합니다")                                           \
 	X(SETTING,        "setting",            "is not valid", "올바르지 않습니다")

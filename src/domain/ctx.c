@@ -6,6 +6,7 @@
 #include "db.h"
 #include "kv.h"
 
+#include "account.h"
 #include "activity.h"
 #include "auth.h"
 #include "behind.h"
@@ -27,6 +28,7 @@
 
 /* clang-format off */
 #define OF_WORKERS            \
+	&ACCOUNT_STATEMENTS,   \
 	&ACTIVITY_STATEMENTS,  \
 	&AUTH_STATEMENTS,      \
 	&DIRECTORY_STATEMENTS, \

@@ -24,6 +24,8 @@ static const struct follows {
 	{ "user_login", false, NULL, "login" },
 	{ "user_login_failed", false, NULL, "login_failed" },
 	{ "user_updated", false, NULL, "update" },
+	{ "user_password_reset_requested", false, "reset_password", NULL },
+	{ "user_password_changed", false, "password_changed", NULL },
 	{ "user_session_reused", false, "session_reused", NULL },
 };
 

@@ -10,6 +10,15 @@
 
 #include "ctx.h"
 
+/* clang-format off */
+/* Take the token whose hash is `hash`, in hexadecimal: a row (user_id, address) for one request
+ * only, whoever comes at the same moment. */
+#define SQL_TAKE_TOKEN(purpose_, hash)                                                    \
+	"t AS (UPDATE one_time_tokens SET used_at = now() WHERE hash = decode(" hash ", 'hex')" \
+	"  AND purpose = '" purpose_ "' AND used_at IS NULL AND expires_at > now()"      \
+	"  RETURNING hash, user_id, address), "
+/* clang-format on */
+
 struct db_set;
 extern const struct db_set ONETIME_STATEMENTS;
 

@@ -29,6 +29,7 @@ enum {
 	LOAD,
 	OF_USER,
 	END_OF_USER,
+	END_OTHERS,
 	ENDED_BY,
 	GIVEN_RIGHTS_BY,
 	EPOCH,
@@ -50,6 +51,9 @@ static const struct db_stmt SQL[] = {
 	[END_OF_USER] = { "session_end_of_user",
 		"UPDATE sessions SET ended_at = now() WHERE user_id = $1::bigint AND ended_at IS NULL"
 		" RETURNING id", 1, true },
+	[END_OTHERS] = { "session_end_others",
+		"UPDATE sessions SET ended_at = now() WHERE user_id = $1::bigint AND ended_at IS NULL"
+		" AND id <> $2::bigint RETURNING id", 2, true },
 	/* A user's rows are gone with it; which they were is in its last event. */
 	[ENDED_BY] = { "session_ended_by",
 		"WITH e AS (SELECT * FROM events WHERE event_id = ANY ($1::uuid[]))"
@@ -297,6 +301,19 @@ session_of_user(struct ctx *c, int64_t user_id, bool end, struct session_ids *ou
 
 	if (e == OK)
 		*out_r = ids_of(c, rows, n);
+	return e;
+}
+
+enum err
+session_end_others(struct ctx *c, int64_t user_id, int64_t but, struct session_ids *out_r)
+{
+	struct id *rows;
+	enum err e = db_many(c->db, c->arena, &SQL[END_OTHERS],
+			     ARGS(db_int(c->arena, user_id), db_int(c->arena, but)), &ID, 1, &rows,
+			     &out_r->n);
+
+	if (e == OK)
+		*out_r = ids_of(c, rows, out_r->n);
 	return e;
 }
 

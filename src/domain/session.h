@@ -72,6 +72,10 @@ struct session_ids {
 enum err session_of_user(struct ctx *c, int64_t user_id, bool end,
 			 struct session_ids *out_r) MUST_CHECK;
 
+/* End all of a user's sessions but one (0: all), under the same rule. */
+enum err session_end_others(struct ctx *c, int64_t user_id, int64_t but,
+			    struct session_ids *out_r) MUST_CHECK;
+
 /* After the commit and before the answer: tell Redis what the user now is (an inactive one's sessions are over),
  * or that it is no more. */
 void session_rights_changed(struct ctx *c, const struct session_ids *ids, const struct user *u);

@@ -48,7 +48,7 @@ const struct shape USER = SHAPE_GIVEN(struct user,
 	  .of_use = SHOWN, .many = true, .help = "the newest 10, where they are asked for" });
 /* clang-format on */
 
-enum { CREATE, CHANGE, LOCK, ADMINS, AN_ADMIN, DELETE, BY_EMAIL, PROMOTE };
+enum { CREATE, CHANGE, CHANGE_ADDRESS, LOCK, ADMINS, AN_ADMIN, DELETE, BY_EMAIL, PROMOTE };
 
 /* clang-format off */
 /* $5 the fields as JSON, $6 the hash, $7 the language that was spoken to its maker */
@@ -69,24 +69,26 @@ enum { CREATE, CHANGE, LOCK, ADMINS, AN_ADMIN, DELETE, BY_EMAIL, PROMOTE };
 
 /* $5 id, $6 the fields as JSON, $10 what is owed, as JSON or NULL, $11 whether nobody could tell.
  * `d` is what differs, and all that was owed; nothing does where this very request, which nginx
- * may send twice, was here before. */
-#define SQL_CHANGE                                                                    \
+ * may send twice, was here before. `implied`: what else changes with it, in `column`; `told`: what
+ * follows besides. */
+#define SQL_CHANGE(implied, column, value, told)                                      \
 	"WITH old AS (SELECT * FROM users WHERE id = $5::bigint FOR NO KEY UPDATE), "        \
 	"due AS (SELECT " SQL_DUE("old", "$10::jsonb") " AS d, $9::bigint > old.behind AS owed FROM old), " \
-	"diff AS (SELECT (SELECT jsonb_object_agg(key, value) FROM jsonb_each(due.d || $6::jsonb)" \
+	"diff AS (SELECT (SELECT jsonb_object_agg(key, value)" implied " FROM jsonb_each(due.d || $6::jsonb)" \
 	"   WHERE due.d ? key OR value IS DISTINCT FROM to_jsonb(old) -> key) AS d, due.owed" \
 	"  FROM old, due WHERE " SQL_MATCHES("old")                                           \
 	"  AND NOT EXISTS (SELECT FROM (SELECT attempt_id FROM events WHERE user_id = $5::bigint" \
 	"    ORDER BY version DESC NULLS LAST LIMIT 8) newest WHERE attempt_id = $3)), "      \
 	"news AS (SELECT COALESCE(d, '{}') AS d FROM diff WHERE d IS NOT NULL OR owed), "     \
-	"u AS (UPDATE users SET (updated_at" USER_INPUT(USER_COLUMN) USER_RIGHTS(USER_COLUMN) ")" \
-	"  = (SELECT now()" USER_INPUT(USER_COLUMN_OF_R) USER_RIGHTS(USER_COLUMN_OF_R)       \
+	"u AS (UPDATE users SET (updated_at" column USER_INPUT(USER_COLUMN) USER_RIGHTS(USER_COLUMN) ")" \
+	"  = (SELECT now()" value USER_INPUT(USER_COLUMN_OF_R) USER_RIGHTS(USER_COLUMN_OF_R) \
 	"     FROM jsonb_populate_record(users, news.d) r),"                                 \
 	"  behind = GREATEST(behind, $9::bigint),"                                           \
 	"  blind = CASE WHEN $11::bool THEN COALESCE(blind, '{}') || COALESCE((SELECT"       \
 	"    jsonb_object_agg(k, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)" \
 	"    FROM jsonb_object_keys(news.d) k), '{}') ELSE blind END"                        \
 	"  FROM news WHERE users.id = $5::bigint RETURNING users.*), "                       \
+	told                                                                                 \
 	SQL_ACTIVITY("user_updated", "사용자 정보 수정",                                     \
 		     "jsonb_build_object('fields', (SELECT jsonb_agg(k) FROM jsonb_object_keys(d) k))", \
 		     "u, news")                                                              \
@@ -94,9 +96,22 @@ enum { CREATE, CHANGE, LOCK, ADMINS, AN_ADMIN, DELETE, BY_EMAIL, PROMOTE };
 	"SELECT " USER_COLUMNS ", u.changed FROM (SELECT u.*, true AS changed FROM u UNION ALL" \
 	" SELECT old.*, false FROM old WHERE NOT EXISTS (SELECT FROM u)) u"
 
+/* A new address is not proven: a link goes to it, and word to the old one. $12 the language of
+ * who has chosen none. */
+#define SQL_UNPROVEN \
+	" || CASE WHEN bool_or(key = 'email') THEN '{\"email_verified_at\": null}'::jsonb ELSE '{}' END"
+#define SQL_TELL_BOTH                                                                        \
+	"m AS (INSERT INTO mail_outbox (event_id, kind, user_id, recipient, language)"       \
+	"  SELECT $1::uuid, k.kind, u.id, k.recipient, COALESCE(s.language, $12)"             \
+	"  FROM u JOIN old USING (id) LEFT JOIN user_settings s ON s.user_id = u.id,"        \
+	"   LATERAL (VALUES ('verify_email', u.email), ('email_changed', old.email)) k(kind, recipient)" \
+	"  WHERE u.email <> old.email), "
+
 static const struct db_stmt SQL[] = {
 	[CREATE] = { "user_create", SQL_INSERT("user"), 7, true },
-	[CHANGE] = { "user_change", SQL_CHANGE, 11, true },
+	[CHANGE] = { "user_change", SQL_CHANGE("", "", "", ""), 11, true },
+	[CHANGE_ADDRESS] = { "user_change_address",
+		SQL_CHANGE(SQL_UNPROVEN, ", email_verified_at", ", r.email_verified_at", SQL_TELL_BOTH), 12, true },
 	[LOCK] = { "user_lock",
 		"SELECT role = 'admin' AND status = 'active' FROM users WHERE id = $1::bigint FOR UPDATE",
 		1, false },
@@ -145,19 +160,19 @@ taken_or(struct ctx *c, enum err e)
 }
 
 /* The setting may ask for more characters than the row does. */
-static enum err
-check_password(struct ctx *c, const char *password)
+enum err
+user_check_password(struct ctx *c, const char *name, const char *password)
 {
 	struct field *row = arena_get(c->arena, sizeof(*row));
 
 	*row = *field_find(&USER, IN_CREATE, "password");
 	row->min = c->conf->password_min;
 	if ((int64_t)text_count(password) < row->min) {
-		fault_add(&c->faults, "body", "password", MSG_PASSWORD_SHORT, row);
+		fault_add(&c->faults, "body", name, MSG_PASSWORD_SHORT, row);
 		return E_INVALID;
 	}
 	if (passwd_is_common(password))
-		return refuse(c, E_INVALID, "password", MSG_PASSWORD_COMMON);
+		return refuse(c, E_INVALID, name, MSG_PASSWORD_COMMON);
 	return OK;
 }
 
@@ -167,7 +182,7 @@ insert(struct ctx *c, int statement, const struct user *in, struct user *out_r)
 	const char *hash;
 	enum err e;
 
-	if ((e = check_password(c, in->password)) != OK ||
+	if ((e = user_check_password(c, "password", in->password)) != OK ||
 	    (e = passwd_hash(c->arena, in->password, &hash)) != OK)
 		return e;
 	e = db_one(c->db, c->arena, &SQL[statement],
@@ -193,6 +208,7 @@ user_create(struct ctx *c, const struct user *in, struct page *page_r)
 /* What is under way, in a transaction scope or in one statement. */
 struct change {
 	struct ctx *c;
+	int statement;
 	int64_t id;
 	const struct tag *if_match; /* NULL: any state */
 	const char *fields;
@@ -253,10 +269,10 @@ change_body(void *arg)
 	struct change *ch = arg;
 	struct ctx *c = ch->c;
 
-	return db_one(c->db, c->arena, &SQL[CHANGE],
+	return db_one(c->db, c->arena, &SQL[ch->statement],
 		      ARGS(EVENT_ARGS(c), db_int(c->arena, ch->id), ch->fields, tag_version(ch),
 			   tag_pending(ch), db_int(c->arena, ch->owed->stamp), ch->owed->fields,
-			   ch->blind ? "t" : "f"),
+			   ch->blind ? "t" : "f", c->conf->default_language),
 		      &USER, IN_ROW | IN_CHANGED_ROW, ch->out);
 }
 
@@ -352,6 +368,7 @@ user_change(struct ctx *c, int64_t id, const struct user *in, const struct tag *
 {
 	struct user u;
 	struct change ch = { .c = c,
+			     .statement = in->email == NULL ? CHANGE : CHANGE_ADDRESS,
 			     .id = id,
 			     .if_match = if_match,
 			     .fields = fields_json(c, in, IN_ROW),

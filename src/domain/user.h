@@ -170,6 +170,9 @@ enum err user_record_show(struct ctx *c, int64_t id, struct buf *out) MUST_CHECK
 
 /* Changes */
 
+/* May this be a password, by length and the deny list? E_INVALID, noted for the field `name`. */
+enum err user_check_password(struct ctx *c, const char *name, const char *password) MUST_CHECK;
+
 /* Sign up. E_EMAIL_TAKEN; E_INVALID for a password on the deny list. */
 enum err user_create(struct ctx *c, const struct user *in, struct page *page_r) MUST_CHECK;
 

@@ -28,6 +28,12 @@ enum err get_sessions(struct req *rq);
 enum err delete_session(struct req *rq);
 enum err delete_session_again(struct req *rq);
 
+/* h_account.c */
+enum err post_verify_email(struct req *rq);
+enum err post_password(struct req *rq);
+enum err post_password_forgot(struct req *rq);
+enum err post_password_reset(struct req *rq);
+
 /* h_activity.c */
 enum err get_activities(struct req *rq);
 enum err post_activity(struct req *rq);

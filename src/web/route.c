@@ -5,6 +5,7 @@
 
 #include "text.h"
 
+#include "account.h"
 #include "activity.h"
 #include "auth.h"
 #include "directory.h"
@@ -52,6 +53,18 @@ const struct route ROUTES[] = {
 	{ "POST",   API "/auth/login", post_login,   ANYONE,   COUNT_LOGIN, &SIGN_IN,  IN_CREATE,       NULL,
 	  "log in",
 	  .gives = { 200, &GRANT, SHOWN }, .errors = ERRORS(E_DENIED) },
+	{ "POST",   API "/auth/verify-email", post_verify_email, ANYONE, ASK_NOTHING, &PROOF, IN_CREATE, NULL,
+	  "prove an address with the token that was sent to it",
+	  .gives = { 204 } },
+	{ "POST",   API "/auth/password", post_password, A_USER, ASK_NOTHING, &PASSWORD_CHANGE, IN_CREATE, NULL,
+	  "change the password; the user's other sessions end",
+	  .gives = { 204 }, .errors = ERRORS(E_CONFLICT, E_LIMITED) },
+	{ "POST",   API "/auth/password/forgot", post_password_forgot, ANYONE, ASK_NOTHING, &FORGOTTEN, IN_CREATE, NULL,
+	  "ask for a mail with a token to set a new password, known address or not",
+	  .gives = { 202, &ACCEPTED, SHOWN }, .errors = ERRORS(E_LIMITED) },
+	{ "POST",   API "/auth/password/reset", post_password_reset, ANYONE, ASK_NOTHING, &PASSWORD_RESET, IN_CREATE, NULL,
+	  "set a new password with the token of that mail; all sessions end",
+	  .gives = { 204 } },
 	{ "GET",    API "/users/{id}/activities", get_activities, SELF, ASK_NOTHING, NULL, 0, &ACTIVITY_QUERY,
 	  "what a user did, newest first",
 	  .gives = { 200, &ACTIVITY, SHOWN }, .traits = GIVES_LIST },

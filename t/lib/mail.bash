@@ -13,6 +13,14 @@ mail_to() {
 }
 mails_have_come() { (($(mails_to "$1" | wc -l) >= $2)); }
 
+# mail_of ADDRESS KIND [N]: the same of those of a kind (mail_outbox.kind).
+mails_of() { mails_to "$1" | xargs -r grep -lE "^Message-ID: <[0-9a-f-]+\.$2@" | sort || true; }
+mail_of() {
+	wait_for 20 mails_of_have_come "$1" "$2" "${3-1}"
+	MAIL=$(mails_of "$1" "$2" | sed -n "${3-1}p")
+}
+mails_of_have_come() { (($(mails_of "$1" "$2" | wc -l) >= $3)); }
+
 # mail_says: its headers, decoded, a blank line and its text, as an independent reader sees them.
 mail_says() {
 	python3 - "$MAIL" <<-'PYTHON'
@@ -25,6 +33,9 @@ mail_says() {
 
 # token_in_mail: what its link bears.
 token_in_mail() { mail_says | grep -oP '#token=\K[A-Za-z0-9_-]+'; }
+
+# expired TOKEN: its time is over.
+expired() { sql "UPDATE one_time_tokens SET expires_at = now() WHERE hash = sha256(:'t'::bytea)" "t=$1"; }
 
 # the_server_says LINE...: "STAGE ADDRESS ANSWER", until the_server_is_well.
 the_server_says() {

@@ -37,6 +37,13 @@ void ctl_open_stores(struct tool *t);
 const char *ctl_option(const struct tool *t, const char *name);
 bool ctl_flag(const struct tool *t, const char *name);
 
+/* ctl_cache.c */
+int ctl_cache_stats(struct tool *t);
+int ctl_cache_get(struct tool *t);
+int ctl_cache_flush(struct tool *t);
+int ctl_events_verify(struct tool *t);
+int ctl_events_replay(struct tool *t);
+
 /* ctl_events.c */
 int ctl_outbox(struct tool *t);
 int ctl_dlq_list(struct tool *t);

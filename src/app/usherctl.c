@@ -351,18 +351,6 @@ run_stats(struct tool *t)
 }
 
 static int
-run_cache_flush(struct tool *t)
-{
-	int64_t n;
-
-	ctl_open_stores(t);
-	if (user_cache_flush(&t->c, &n) != OK)
-		return ctl_fail("cache flush", "Redis does not answer");
-	printf("%lld cached users dropped\n", (long long)n);
-	return DONE;
-}
-
-static int
 run_version(struct tool *t)
 {
 	(void)t;
@@ -409,9 +397,21 @@ static const struct command COMMANDS[] = {
 	{ "stats", "[--days N]",
 	  "what was counted, day by day in UTC, and ever",
 	  "--days=", 0, NEED_DATABASE, run_stats },
+	{ "cache stats", "",
+	  "hits, misses and what else the workers of this host have counted; what waits in Redis",
+	  "", 0, NEED_DATABASE, ctl_cache_stats },
+	{ "cache get", "ID",
+	  "what Redis has of a user",
+	  "", 1, NEED_DATABASE, ctl_cache_get },
 	{ "cache flush", "",
 	  "drop all cached users from Redis",
-	  "", 0, NEED_DATABASE, run_cache_flush },
+	  "", 0, NEED_DATABASE, ctl_cache_flush },
+	{ "events verify", "",
+	  "compare every user with its events, and with what Redis has of it",
+	  "", 0, NEED_DATABASE, ctl_events_verify },
+	{ "events replay", "ID [--version N] [--at TIME]",
+	  "a user as its events make it, now or then",
+	  "--version= --at=", 1, NEED_DATABASE, ctl_events_replay },
 	{ "outbox", "",
 	  "how many events wait for Kafka, and which has waited longest",
 	  "", 0, NEED_DATABASE, ctl_outbox },

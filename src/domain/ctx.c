@@ -19,6 +19,7 @@
 #include "onetime.h"
 #include "outbox.h"
 #include "refresh.h"
+#include "replay.h"
 #include "search.h"
 #include "session.h"
 #include "stats.h"
@@ -44,8 +45,9 @@
 /* clang-format on */
 
 const struct db_set *const ALL_STATEMENTS[] = { OF_WORKERS, NULL };
-const struct db_set *const TOOL_STATEMENTS[] = { OF_WORKERS, &IMPORT_STATEMENTS, &OUTBOX_STATEMENTS,
-						 &MAIL_STATEMENTS, NULL };
+const struct db_set *const TOOL_STATEMENTS[] = { OF_WORKERS,	     &IMPORT_STATEMENTS,
+						 &OUTBOX_STATEMENTS, &MAIL_STATEMENTS,
+						 &REPLAY_STATEMENTS, NULL };
 
 const struct db_set *const DAEMON_STATEMENTS[] = {
 	&BEHIND_STATEMENTS, &EFFECT_STATEMENTS,

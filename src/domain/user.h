@@ -164,9 +164,14 @@ int64_t user_record_ttl_s(const struct ctx *c);
  * next ctx_settle. */
 void user_unpublish(struct ctx *c, int64_t id, int64_t version);
 
-/* The record as it lies in Redis, and the written-behind changes beside it, as text for an
- * operator; E_UNAVAILABLE. */
-enum err user_record_show(struct ctx *c, int64_t id, struct buf *out) MUST_CHECK;
+/* What Redis has of users, for who compares; in the arena. E_UNAVAILABLE. */
+struct cached {
+	const char *record; /* "": none */
+	enum heard heard;
+	struct page page; /* where it is HEARD */
+	bool waits;	  /* changes of it are written behind */
+};
+enum err user_cached(struct ctx *c, const int64_t *ids, int n, struct cached **out_r) MUST_CHECK;
 
 /* Changes */
 

@@ -359,6 +359,40 @@ user_refresh(struct ctx *c, struct user *rows, int n)
 	return OK;
 }
 
+/* KEYS: records and changes, in turn. Answers of each pair the record, '' for none, and whether
+ * there are changes. */
+static const char CACHED[] = "local out = {} for i = 1, #KEYS, 2 do "
+			     "out[i] = redis.call('GET', KEYS[i]) or '' "
+			     "out[i + 1] = redis.call('EXISTS', KEYS[i + 1]) end return out";
+
+enum err
+user_cached(struct ctx *c, const int64_t *ids, int n, struct cached **out_r)
+{
+	const char **keys = arena_get(c->arena, 2 * (size_t)n * sizeof(*keys) + 1), **word;
+	int words;
+	enum err e;
+
+	for (int i = 0; i < n; i++) {
+		keys[2 * i] = user_key(c, ids[i]);
+		keys[2 * i + 1] = behind_key(c, ids[i]);
+	}
+	e = kv_run(c->kv, c->arena, &(struct kv_script){ CACHED, keys, 2 * n, NULL, 0 }, &word,
+		   &words);
+	if (e != OK || words != 2 * n)
+		return E_UNAVAILABLE;
+	*out_r = arena_get(c->arena, (size_t)n * sizeof(**out_r) + 1);
+	for (int i = 0; i < n; i++) {
+		struct cached *r = &(*out_r)[i];
+
+		r->record = word[2 * i];
+		r->waits = *word[2 * i + 1] == '1';
+		r->heard = *r->record == '\0' ? MISSED
+					      : user_record_read(r->record, strlen(r->record),
+								 ids[i], &r->page);
+	}
+	return OK;
+}
+
 /*
  * Writing
  */

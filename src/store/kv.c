@@ -22,6 +22,8 @@
 #include "rnd.h"
 #include "text.h"
 
+#include "life.h"
+
 enum {
 	ASKED_MOST = 512,
 	WORDS_MOST = 16, /* of a put */
@@ -290,7 +292,7 @@ begin(struct kv *kv)
 	if (kv->to.base != 0 &&
 	    !said(redisCommand(kv->c, "SELECT %d", kv->to.base), REDIS_REPLY_STATUS))
 		return false;
-	return ask_life(kv) && load_scripts(kv);
+	return ask_life(kv) && load_scripts(kv) && life_begin(kv->c);
 }
 
 static bool
@@ -912,41 +914,12 @@ kv_drop(struct kv *kv, const struct kv_put *puts, int n)
 	return good ? OK : E_UNAVAILABLE;
 }
 
-static bool
-forget_page(struct kv *kv, redisReply *page, int64_t *n_r)
-{
-	redisReply *keys = page->element[1];
-
-	for (size_t i = 0; i < keys->elements; i++) {
-		redisReply *r = redisCommand(kv->c, "UNLINK %b", keys->element[i]->str,
-					     (size_t)keys->element[i]->len);
-
-		if (r == NULL || r->type != REDIS_REPLY_INTEGER)
-			return freeReplyObject(r), false;
-		*n_r += r->integer;
-		freeReplyObject(r);
-	}
-	return true;
-}
-
 enum err
 kv_forget_all(struct kv *kv, const char *prefix, int64_t *n_r)
 {
-	char cursor[24] = "0";
-	bool good;
+	long long n = 0;
+	bool good = kv_ready(kv) && life_forget(kv->c, prefix, &n);
 
-	*n_r = 0;
-	if (!kv_ready(kv))
-		return E_UNAVAILABLE;
-	do {
-		redisReply *page =
-			redisCommand(kv->c, "SCAN %s MATCH %s* COUNT 500", cursor, prefix);
-
-		good = page != NULL && page->type == REDIS_REPLY_ARRAY && page->elements == 2 &&
-		       forget_page(kv, page, n_r);
-		if (good)
-			snprintf(cursor, sizeof(cursor), "%s", page->element[0]->str);
-		freeReplyObject(page);
-	} while (good && strcmp(cursor, "0") != 0);
+	*n_r = n;
 	return good ? OK : E_UNAVAILABLE;
 }

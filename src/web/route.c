@@ -34,7 +34,7 @@ const struct route ROUTES[] = {
 	  .gives = { 200, &USER, SHOWN }, .errors = ERRORS(E_NOT_FOUND) },
 	{ "PATCH",  API "/users/{id}", patch_user,   SELF,     ASK_PAGE_TO_CHANGE, &USER, IN_CHANGE | BY_ADMIN, NULL,
 	  "change some fields; null empties one; status and role by an admin only",
-	  .gives = { 200, &USER, SHOWN }, .traits = GIVES_ETAG | TAKES_MATCH, .errors = ERRORS(E_EMAIL_TAKEN, E_LAST_ADMIN) },
+	  .gives = { 200, &USER, SHOWN }, .traits = GIVES_ETAG | TAKES_MATCH | TAKES_PREFER, .errors = ERRORS(E_EMAIL_TAKEN, E_LAST_ADMIN) },
 	{ "PUT",    API "/users/{id}", put_user,     SELF,     ASK_NOTHING, &USER,     IN_REPLACE | BY_ADMIN, NULL,
 	  "replace the fields: what is left out is emptied",
 	  .gives = { 200, &USER, SHOWN }, .traits = GIVES_ETAG | TAKES_MATCH, .errors = ERRORS(E_EMAIL_TAKEN, E_LAST_ADMIN) },

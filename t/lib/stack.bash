@@ -61,14 +61,14 @@ log_has() { program_logs | grep -q -- "$1"; }
 #
 
 # worker_up [NAME=VALUE...]: a worker whose settings differ so. Sets WORKER (its socket), WORKER_LOG.
-# Two at once: local WORKER, and worker_down for each.
+# Two at once: local WORKER, and worker_down for each. WORKER_BATCH: requests a turn, 1 if not set.
 worker_up() {
 	WORKER=$(mktemp -u /tmp/usher-t.XXXXXX)
 	WORKER_LOG=$BATS_TEST_TMPDIR/worker.log
 	(
 		cd "$BATS_TEST_TMPDIR"
 		exec env "METRICS_FILE=$BATS_TEST_TMPDIR/metrics" "$@" spawn-fcgi -n -s "$WORKER" -M 0600 \
-			-- "$USHER_BIN/usher-api" --batch 1
+			-- "$USHER_BIN/usher-api" --batch "${WORKER_BATCH-1}"
 	) >"$WORKER_LOG" 2>&1 3>&- &
 	WORKER_PID=$!
 	wait_for 10 test -S "$WORKER"

@@ -167,11 +167,16 @@ csv_of() {
 
 @test "killed halfway it is simply run again" {
 	csv_of 3000 >users.csv
-	usherctl user import users.csv 2>/dev/null &
+	mkfifo pipe
+	usherctl user import pipe 2>/dev/null 3>&- &
+	exec {half}>pipe
+	head -n 1500 users.csv >&"$half"
 	some() { (($(count) > 0)); }
 	wait_for 20 some
 	kill -9 $!
 	wait $! || true
+	exec {half}>&-
+	(($(count) < 3000))
 	run -0 usherctl user import users.csv
 	[ "$(count)" = 3000 ]
 	[ "$(sql "SELECT count(*) FROM events e JOIN users u ON u.id = e.user_id WHERE u.email LIKE :'t' || '-%'" "t=$TAG")" = 3000 ]

@@ -4,6 +4,7 @@
 
 load lib/api
 load lib/stack
+load lib/mail
 
 setup() { fresh_user; }
 teardown() { worker_down; }
@@ -33,7 +34,7 @@ nowhere() {
 }
 
 @test "no log, event, mail or cache bears a password, a token or a hash" {
-	local wrong hash refresh_hash
+	local wrong hash refresh_hash reset
 	EMAIL=$(fresh_address) wrong=$(some_id)
 	TOKEN='' post /users/ "$(sign_up_as "$EMAIL" "$PASSWORD")"
 	expect 201
@@ -42,7 +43,13 @@ nowhere() {
 	get /users/me
 	TOKEN='' post /auth/login "$(sign_in_as "$EMAIL" "$wrong")"
 	TOKEN='' post /auth/login "$(sign_in_as "$wrong@example.com" "$wrong")"
+	TOKEN='' post /auth/password/forgot "$(jq -cn --arg e "$EMAIL" '{email: $e}')"
+	expect 202
+	mail_of "$EMAIL" reset_password
+	reset=$(token_in_mail)
 	# what goes wrong, with a secret in it
+	TOKEN='' post /auth/password/reset "{\"token\":\"$reset\",\"new_password\":\"short\"}"
+	expect 422
 	TOKEN='' post /users/ "$(sign_up_as "$EMAIL" "$PASSWORD")"
 	expect 400
 	TOKEN='' post /users/ "{\"name\":\"\",\"email\":\"x\",\"password\":\"$PASSWORD"
@@ -59,7 +66,7 @@ nowhere() {
 	refresh_hash=$(printf '%s' "$REFRESH" | sha256sum | cut -d' ' -f1)
 	written() { grep -q "$USER_ID" "$USHER_VAR/log/auth.log"; }
 	wait_for 5 written
-	nowhere "$PASSWORD" "$wrong\"" "${TOKEN##*.}" "${TOKEN#*.}" "$REFRESH" "${hash:7}" "$refresh_hash" "${JWT_SECRET_KEY:0:20}"
+	nowhere "$PASSWORD" "$wrong\"" "${TOKEN##*.}" "${TOKEN#*.}" "$REFRESH" "$reset" "${hash:7}" "$refresh_hash" "${JWT_SECRET_KEY:0:20}"
 }
 
 @test "errors of ours bear none either: the database away, the worker at debug" {
@@ -82,7 +89,8 @@ nowhere() {
 }
 
 @test "a worker forgets passwords and tokens as soon as it has answered" {
-	local long
+	local long new token
+	new=new-$(some_id) token=$(some_id)$(some_id)
 	EMAIL=$(fresh_address) long=$(printf 'long-%s-%s' "$(some_id)" "$(printf 'x%.0s' {1..60})")
 	export -n PASSWORD # or it would be in the worker's environment
 	worker_up RATE_LOGIN_ACCOUNT=0
@@ -96,8 +104,16 @@ nowhere() {
 	expect 401
 	ask POST /auth/login "{\"email\":\"$EMAIL\",\"password\":\"$PASSWORD" # not even JSON
 	expect 400
+	ask POST /auth/token "grant_type=password&username=$EMAIL&password=$PASSWORD" CONTENT_TYPE=application/x-www-form-urlencoded
+	expect 200
+	ask POST /auth/password/reset "{\"token\":\"$token\",\"new_password\":\"$new\"}"
+	((STATUS >= 400))
+	ask POST /auth/refresh "{\"refresh_token\":\"$REFRESH\"}"
+	expect 200
+	TOKEN=$(jq -r .access_token <<<"$BODY") ask POST /auth/password "{\"current_password\":\"$PASSWORD\",\"new_password\":\"$new\"}"
+	expect 204
 	ask GET /auth/login # the turn of the one before is over
-	printf '%s\n' "$PASSWORD" "${long:0:20}" "$REFRESH" "${JWT_SECRET_KEY:0:20}" >"$BATS_TEST_TMPDIR/wanted"
+	printf '%s\n' "$PASSWORD" "${long:0:20}" "$new" "$token" "$REFRESH" "${JWT_SECRET_KEY:0:20}" >"$BATS_TEST_TMPDIR/wanted"
 	perl "$BATS_TEST_DIRNAME/lib/memory.pl" "$WORKER_PID" "$BATS_TEST_TMPDIR/wanted" >"$BATS_TEST_TMPDIR/found" || {
 		[ $? = 3 ]
 		skip "this machine lets nobody look into a worker"

@@ -143,13 +143,14 @@ hold(struct relay *r, const char *key, int64_t seq, enum err why)
 	metric_set(METRIC_OUTBOX_HELD, (uint64_t)r->n_held);
 }
 
-/* After their time all are tried once more. */
+/* After their time all are tried once more; being the oldest, each alone and before all others. */
 static void
 let_go(struct relay *r)
 {
 	if (r->n_held == 0 || clock_read_us() < r->held_until_us)
 		return;
 	r->n_held = 0;
+	r->most = 1;
 	metric_set(METRIC_OUTBOX_HELD, 0);
 }
 

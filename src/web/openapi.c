@@ -129,7 +129,6 @@ static const struct {
 	int status;
 	const char *code, *text;
 } FRONT[] = {
-	{ 408, "timeout", "The request took too long to come" },
 	{ 414, "uri_too_long", "The address is too long" },
 	{ 431, "too_large", "The request's head is too large" },
 	{ 502, "unavailable", "The service is not available just now" },

@@ -142,7 +142,7 @@ all_were() {
 		printf "$BASE_URL%s\n" "/$path" "${path%/*}//${path##*/}" "$path/." "$path/.." "$path%2F" "$path%00" \
 			"${path%/*}%2F${path##*/}" "$path;x=1" "$path%3Fx=1" "$path." "${path^^}" "$path%20" "$path/%2e" "$path//"
 	done | grep -v "^$BASE_URL%")
-	all_were '404|400|422'
+	all_were '404|405|400|422'
 }
 
 @test "a long path and a long query are looked at, a longer one is refused" {
@@ -361,6 +361,13 @@ front() { call GET "http://front$1" --unix-socket "$BATS_TEST_TMPDIR/front/sock"
 	wait_for 5 grep -q '"level":"error"' "$WORKER_LOG"
 }
 
+# waiting: the backend that waits for the row that hold_row holds
+waiting() {
+	sql "SELECT w.pid FROM pg_stat_activity w, pg_stat_activity h WHERE h.pid = ANY (pg_blocking_pids(w.pid))
+		AND h.query LIKE '%id = ' || :'id' || ' FOR UPDATE%'" "id=$USER_ID"
+}
+is_waiting() { [[ $(waiting) ]]; }
+
 @test "uncertain: a change whose answer never came is not called done, nor failed" {
 	local asking
 	fresh_user
@@ -373,21 +380,34 @@ front() { call GET "http://front$1" --unix-socket "$BATS_TEST_TMPDIR/front/sock"
 		touch "$BATS_TEST_TMPDIR/told"
 	) 3>&- &
 	asking=$!
-	is_waiting() { [[ $(waiting) ]]; }
-	waiting() {
-		sql "SELECT w.pid FROM pg_stat_activity w, pg_stat_activity h WHERE h.pid = ANY (pg_blocking_pids(w.pid))
-			AND h.query LIKE '%id = ' || :'id' || ' FOR UPDATE%'" "id=$USER_ID"
-	}
 	wait_for 5 is_waiting
 	freeze "$(waiting)" # its connection stays, and says nothing more
 	wait "$asking"
 	[ -e "$BATS_TEST_TMPDIR/told" ]
 }
 
+@test "conflict: a password that another request changes meanwhile is not changed again" {
+	local asking
+	fresh_user
+	login
+	worker_up
+	hold_row "$USER_ID"
+	(
+		ask POST /auth/password "$(jq -cn --arg p "$PASSWORD" '{current_password: $p, new_password: "another horse battery"}')"
+		expect 409 '.code == "conflict"'
+		touch "$BATS_TEST_TMPDIR/told"
+	) 3>&- &
+	asking=$!
+	wait_for 5 is_waiting
+	printf "UPDATE users SET password_hash = '*' WHERE id = %s;\nCOMMIT;\n\\q\n" "$USER_ID" >&"${HOLDER[1]}"
+	wait "$asking"
+	[ -e "$BATS_TEST_TMPDIR/told" ]
+}
+
 @test "each code of the closed list is provoked by a test" {
 	local code missing=''
-	for code in $(usherctl errors | grep -v '`conflict`' | sed -nE 's/^\| `([a-z_]+)`.*/\1/p') uri_too_long timeout; do
-		grep -qE "code == \"$code\"" "$BATS_TEST_DIRNAME"/*.bats "$BATS_TEST_DIRNAME"/lib/api.bash || missing+=" $code"
+	for code in $(usherctl errors | sed -nE 's/^\| `([a-z_]+)`.*/\1/p') uri_too_long timeout; do
+		grep -qE "code == \"$code\"|declined [0-9]+ $code\b" "$BATS_TEST_DIRNAME"/*.bats "$BATS_TEST_DIRNAME"/lib/api.bash || missing+=" $code"
 	done
 	[ -z "$missing" ] || fail "no test provokes:$missing"
 }

@@ -2,11 +2,17 @@
 #include "service.h"
 
 #include <poll.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "arena.h"
+#include "log.h"
 #include "tap.h"
 
 enum { ARGS_MOST = 6 };
@@ -125,13 +131,63 @@ test_signal(int sig, bool stops)
 	   stops ? "asks for a drain, but not before we wait" : "is ignored");
 }
 
+/* What `file` says; "" if it is not there. */
+static const char *
+content(const char *file)
+{
+	static char text[64];
+	FILE *f = fopen(file, "r");
+
+	text[0] = '\0';
+	if (f == NULL)
+		return text;
+	if (fgets(text, sizeof(text), f) == NULL)
+		text[0] = '\0';
+	fclose(f);
+	return text;
+}
+
+/* Beside a stand-in for systemd, at an abstract address. */
+static void
+test_began(void)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	char file[64], name[64], said[64] = "", pid[32];
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	socklen_t len;
+
+	snprintf(file, sizeof(file), "service_test.%d", (int)getpid());
+	snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+	snprintf(name, sizeof(name), "@usher-%s", file);
+	len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name));
+	memcpy(at.sun_path + 1, name + 1, strlen(name) - 1);
+	ok(bind(fd, (struct sockaddr *)&at, len) == 0, "there is one who wants to know");
+	setenv("NOTIFY_SOCKET", name, 1);
+	service_began(file);
+	ok(recv(fd, said, sizeof(said) - 1, MSG_DONTWAIT) > 0, "systemd hears of it");
+	is_text(said, "READY=1", "in its own words");
+	is_text(content(file), pid, "and the file has our process id");
+	service_ended(file);
+	memset(said, 0, sizeof(said));
+	ok(recv(fd, said, sizeof(said) - 1, MSG_DONTWAIT) > 0, "it hears of the end");
+	is_text(said, "STOPPING=1", "too");
+	ok(access(file, F_OK) != 0, "and the file is gone");
+	setenv("NOTIFY_SOCKET", "/nonexistent/socket", 1);
+	service_began("/nonexistent/file");
+	service_ended(NULL);
+	ok(true, "where neither can be had, nothing is stopped by it");
+	close(fd);
+}
+
 int
 main(void)
 {
 	static const int STOPPING[] = { SIGTERM, SIGINT, SIGUSR1 };
 	sigset_t all;
 
+	log_init("service_test", "text", "error");
 	test_options();
+	test_began();
 	for (size_t i = 0; i < NELEM(STOPPING); i++)
 		test_signal(STOPPING[i], true);
 	test_signal(SIGPIPE, false);

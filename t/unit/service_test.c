@@ -152,7 +152,7 @@ static void
 test_began(void)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
-	char file[64], name[64], said[64] = "", pid[32];
+	char file[64], name[96], said[64] = "", pid[32];
 	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
 	socklen_t len;
 

@@ -162,6 +162,8 @@ run_pass(struct ctx *c, const struct pass *p, const char *key, const char *like,
 				  db_array(c->arena, f->id, f->n), like),
 			     &USER, IN_ROW, &rows, &n);
 
+	if (e == OK)
+		e = user_refresh(c, rows, n);
 	for (int i = 0; e == OK && i < n; i++) {
 		if (f->n > 0)
 			buf_char(f->out, ',');

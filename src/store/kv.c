@@ -52,7 +52,8 @@ struct kv {
 	bool script_lost;
 	int64_t deadline_us; /* of the round trip under way */
 	bool away;	     /* said once, until it is back */
-	int64_t backoff_ms, next_try_us;
+	int64_t backoff_ms, next_try_us, tried_us;
+	bool failed_fast; /* the last time: no time-out; trying costs little */
 	int n_soon;
 	bool soon_lost;
 	struct kv_put soon[KV_SOON_MOST];
@@ -225,6 +226,7 @@ back_off(struct kv *kv, const char *why)
 						: ms;
 	ms = kv->backoff_ms / 2 + rnd_below((uint32_t)kv->backoff_ms / 2 + 1);
 	kv->next_try_us = clock_read_us() + ms * 1000;
+	kv->failed_fast = clock_read_us() - kv->tried_us < kv->wait_ms * INT64_C(500);
 	hang_up(kv);
 }
 
@@ -303,7 +305,8 @@ connected(struct kv *kv)
 	if (kv->c != NULL && kv->c->err == 0 && !kv->script_lost)
 		return true;
 	hang_up(kv);
-	if (clock_read_us() < kv->next_try_us)
+	kv->tried_us = clock_read_us();
+	if (kv->tried_us < kv->next_try_us)
 		return false;
 	kv->c = kv->to.is_path ? redisConnectUnixWithTimeout(kv->to.host, wait)
 			       : redisConnectWithTimeout(kv->to.host, kv->to.port, wait);
@@ -317,6 +320,16 @@ connected(struct kv *kv)
 	kv->backoff_ms = 0;
 	kv->connections++;
 	return true;
+}
+
+/* A change that Redis is not told of leaves an old page to those who reach it already. So who has
+ * committed one does not wait for the next try, where trying costs nothing. */
+static bool
+connected_for_writer(struct kv *kv)
+{
+	if (kv->failed_fast)
+		kv->next_try_us = 0;
+	return connected(kv);
 }
 
 int64_t
@@ -385,6 +398,7 @@ forget_rates(struct kv *kv)
 static void
 begin_trip(struct kv *kv)
 {
+	kv->tried_us = clock_read_us();
 	kv->deadline_us = clock_read_us() + kv->wait_ms * INT64_C(1000);
 }
 
@@ -791,7 +805,7 @@ kv_put(struct kv *kv, const struct kv_put *puts, int n)
 {
 	/* Twice: the connection may have died while idle, or Redis have lost the script. A put
 	 * that was done already is refused the second time, which is as good. */
-	for (int try = 0; try < 2 && connected(kv); try++) {
+	for (int try = 0; try < 2 && connected_for_writer(kv); try++) {
 		enum put_end end = put_once(kv, puts, n);
 
 		if (end == PUT_DONE)

@@ -138,3 +138,25 @@ nowhere() {
 	ask GET /auth/login
 	run -1 grep -F "${JWT_SECRET_KEY:0:20}" "/proc/$WORKER_PID/environ"
 }
+
+@test "nor one of what mails bring, or of new passwords" {
+	local new verify reset
+	new=$(some_id)
+	login
+	mail_of "$EMAIL" welcome
+	verify=$(token_in_mail)
+	TOKEN='' post /auth/password/forgot "$(jq -cn --arg e "$EMAIL" '{email: $e}')"
+	mail_of "$EMAIL" reset_password
+	reset=$(token_in_mail)
+	TOKEN='' post /auth/verify-email "{\"token\":\"$verify\"}"
+	expect 204
+	TOKEN='' post /auth/verify-email "{\"token\":\"$verify\"}"
+	expect 422
+	post /auth/password "{\"current_password\":\"$PASSWORD!\",\"new_password\":\"$new\"}"
+	expect 422
+	[[ $BODY != *"$PASSWORD"* && $BODY != *"$new"* ]]
+	TOKEN='' post /auth/password/reset "{\"token\":\"$reset\",\"new_password\":\"$new\"}"
+	expect 204
+	mail_of "$EMAIL" password_changed
+	nowhere "$verify" "$reset" "$PASSWORD" "$new"
+}

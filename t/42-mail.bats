@@ -169,12 +169,15 @@ last_was_processed() {
 server_is_said_to_be_back() { eventd_log | tail -n 20 | grep -q '"mail.server_back"'; }
 
 @test "a mail that waits for a user who is gone is dropped" {
-	EMAIL=$(fresh_address)
+	EMAIL=$(fresh_address) PASSWORD=$(some_id)
 	the_server_says "RCPT $EMAIL 451 4.7.1 greylisted"
-	post /users/ "$(sign_up_as "$EMAIL" "$(some_id)")"
+	post /users/ "$(sign_up_as "$EMAIL" "$PASSWORD")"
 	expect 201
+	USER_ID=$(jq .id <<<"$BODY")
 	wait_for 20 tried "$EMAIL" 1
-	sql 'DELETE FROM users WHERE id = :id' "id=$(jq .id <<<"$BODY")"
+	login
+	delete "/users/$USER_ID"
+	expect 204
 	the_server_is_well
 	wait_for 20 has_state "$EMAIL" dropped
 	run -0 mails_to "$EMAIL"

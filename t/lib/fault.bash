@@ -56,6 +56,11 @@ let_row_go() {
 	wait "$HOLDER_PID" || true
 }
 
+# rows_are_awaited N: do so many statements wait for what somebody has locked?
+rows_are_awaited() {
+	(($(admin_sql "SELECT count(*) FROM pg_stat_activity WHERE usename = 'usher' AND wait_event_type = 'Lock'") >= $1))
+}
+
 # mend: the stack whole again, nothing of ours left in the background.
 mend() {
 	local pid

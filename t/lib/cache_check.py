@@ -270,8 +270,9 @@ class Faults(threading.Thread):
         redis("SCRIPT", "FLUSH")
 
 
-def unsaid(since_wall, since_mono):
-    """When workers logged that they could not tell Redis of a change."""
+def unsaid(since_wall, since_mono, dead):
+    """When workers logged that they could not tell a Redis that lived of a change. A dead one is no
+    excuse: what it brings back is not believed."""
     times = []
     for log in glob.glob(os.path.join(os.environ["USHER_VAR"], "log", "*.log")):
         with open(log, errors="replace") as f:
@@ -282,7 +283,7 @@ def unsaid(since_wall, since_mono):
                 wall = datetime.fromisoformat(at.group(1) + "+00:00").timestamp()
                 if wall >= since_wall:
                     times.append(since_mono + wall - since_wall)
-    return [(t - 2.0, t) for t in times]
+    return [(t - 2.0, t) for t in times if not any(b <= t <= e for b, e in dead)]
 
 
 def meets(begin, end, windows, after):
@@ -434,7 +435,7 @@ def main():
 
     dev("start")
     wait_for(lambda: redis("ZCARD", "dirty_users") == "0", 30, "changes still wait in Redis")
-    judge = Judge(history, faults.dead, [] if o.strict else faults.hung + unsaid(began_wall, began))
+    judge = Judge(history, faults.dead, [] if o.strict else faults.hung + unsaid(began_wall, began, faults.dead))
     judge.all()
     for user in {w.user for w in history.writes}:
         values = row(user)

@@ -158,7 +158,7 @@ same_but_for_ids() { grep -viE '^x-request-id:' <<<"$HEAD"; jq -S 'del(.request_
 @test "known, unknown, inactive and locked cost the same statements" {
 	local counts=()
 	worker_down
-	worker_up RATE_LOGIN_ACCOUNT=0 RATE_LOGIN_IP=0 LOG_SQL=1
+	worker_up RATE_LOGIN_ACCOUNT=0 RATE_LOGIN_IP=0 LOG_SQL=1 SLOW_MS=0
 	statements() {
 		local before
 		before=$(grep -c '"event":"db' "$WORKER_LOG" || true)

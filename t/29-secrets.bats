@@ -71,7 +71,7 @@ nowhere() {
 
 @test "errors of ours bear none either: the database away, the worker at debug" {
 	local own=${DATABASE_URL#*://*:}
-	worker_up LOG_LEVEL=debug LOG_SQL=1 DATABASE_URL="${DATABASE_URL/host=*/host=/nowhere}"
+	worker_up LOG_LEVEL=debug LOG_SQL=1 SLOW_MS=0 DATABASE_URL="${DATABASE_URL/host=*/host=/nowhere}"
 	ask POST /auth/login "$(sign_in_as "$EMAIL" "$PASSWORD")"
 	expect 503
 	ask POST /users/ "$(sign_up_as "$(fresh_address)" "$PASSWORD")"

@@ -13,7 +13,10 @@ setup() {
 	fresh_user
 	login
 }
-teardown() { mend; }
+teardown() {
+	worker_down
+	mend
+}
 
 # storm N: so many logins of strangers at once, in the background: "STATUS SECONDS" a line in .storm
 # as each is answered

@@ -21,6 +21,7 @@
 
 #include "ctx.h"
 #include "passwd.h"
+#include "profile.h"
 #include "settings.h"
 #include "token.h"
 
@@ -79,7 +80,7 @@ main(int argc, char **argv)
 	struct arena *forever = arena_new(16 * 1024);
 	struct settings s;
 	struct ctx c = { .arena = forever, .conf = &s };
-	struct db_conf db;
+	struct db_conf db, profiles;
 	int status = 1;
 
 	tune_allocator();
@@ -97,6 +98,7 @@ main(int argc, char **argv)
 			       .sets = ALL_STATEMENTS,
 			       .log_sql = s.log_sql,
 			       .slow_us = s.slow_ms * 1000 };
+	c.profiles = profile_open(&s, PROGRAM.name, &profiles);
 	if (token_init(&s) == OK &&
 	    passwd_init((int)s.bcrypt_cost, s.password_denylist_file) == OK &&
 	    open_stores(&c, &db)) {
@@ -105,6 +107,7 @@ main(int argc, char **argv)
 	}
 	log_flush();
 	kv_close(&c.kv);
+	db_close(&c.profiles);
 	db_close(&c.db);
 	arena_free(&forever);
 	return status;

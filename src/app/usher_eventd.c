@@ -23,6 +23,7 @@
 #include "kv.h"
 
 #include "ctx.h"
+#include "profile.h"
 #include "settings.h"
 
 #include "role.h"
@@ -103,6 +104,7 @@ live(const struct daemon_role *r, const struct settings *s, pid_t parent)
 			      .sets = DAEMON_STATEMENTS,
 			      .log_sql = s->log_sql,
 			      .slow_us = s->slow_ms * 1000 };
+	struct db_conf profiles;
 	struct ctx c = { .arena = arena_new(256 * 1024), .conf = s };
 
 	snprintf(name, sizeof(name), "usher-%s", r->name);
@@ -117,9 +119,11 @@ live(const struct daemon_role *r, const struct settings *s, pid_t parent)
 	metric_init(s->metrics_file);
 	c.kv = kv_open(s->redis_url, REDIS_WAIT_MS, s->slow_ms * 1000);
 	c.db = db_open(&db);
+	c.profiles = profile_open(s, name, &profiles);
 	if (db_ready(c.db) != E_BUG) {
 		role_run(r, &c, child.began[1]);
 		kv_close(&c.kv);
+		db_close(&c.profiles);
 		db_close(&c.db);
 		log_flush();
 		_exit(0);

@@ -118,12 +118,39 @@ migration(struct tool *t)
 				 say };
 }
 
+static void
+say_profile(const char *line)
+{
+	printf("profile: %s\n", line);
+}
+
+/* The same of the second database, where there is one and its folder is there. */
+static bool
+profile_migration(struct tool *t, struct migrate *m_r)
+{
+	const char *url = t->s.profile_database_sync_url != NULL ? t->s.profile_database_sync_url
+								 : t->s.profile_database_url;
+	const char *role;
+
+	*m_r = (struct migrate){ t->arena, url,
+				 arena_printf(t->arena, "%s-profile", t->s.migrations_dir), "usher",
+				 say_profile };
+	if (t->s.profile_database_url == NULL || access(m_r->dir, R_OK) != 0)
+		return false;
+	role = db_url_user(t->arena, t->s.profile_database_url);
+	if (role != NULL)
+		m_r->service_role = role;
+	return true;
+}
+
 static int
 run_migrate_up(struct tool *t)
 {
-	struct migrate m = migration(t);
+	struct migrate m = migration(t), second;
 
-	return migrate_up(&m) == OK ? DONE : FAILED;
+	if (migrate_up(&m) != OK)
+		return FAILED;
+	return !profile_migration(t, &second) || migrate_up(&second) == OK ? DONE : FAILED;
 }
 
 static int
@@ -131,18 +158,28 @@ run_migrate_down(struct tool *t)
 {
 	struct migrate m = migration(t);
 	int64_t steps = 1;
+	bool second = ctl_flag(t, "--profile");
+	const char *text = NULL;
 
-	if (t->argc > 0 && (!text_to_int(t->argv[0], &steps) || steps < 1 || steps > 9999))
+	for (int i = 0; i < t->argc; i++) {
+		if (strcmp(t->argv[i], "--profile") != 0)
+			text = t->argv[i];
+	}
+	if (text != NULL && (!text_to_int(text, &steps) || steps < 1 || steps > 9999))
 		return ctl_fail("migrate down", "N is a number from 1"), WRONG_CALL;
+	if (second && !profile_migration(t, &m))
+		return ctl_fail("migrate down", "there is no second database"), FAILED;
 	return migrate_down(&m, (int)steps) == OK ? DONE : FAILED;
 }
 
 static int
 run_migrate_status(struct tool *t)
 {
-	struct migrate m = migration(t);
+	struct migrate m = migration(t), second;
 
-	return migrate_status(&m) == OK ? DONE : FAILED;
+	if (migrate_status(&m) != OK)
+		return FAILED;
+	return !profile_migration(t, &second) || migrate_status(&second) == OK ? DONE : FAILED;
 }
 
 static int
@@ -362,11 +399,11 @@ run_version(struct tool *t)
 static const struct command COMMANDS[] = {
 	/* words, args, help, options, words that may follow, settings needed, what it does */
 	{ "migrate up", "",
-	  "apply all migrations that are missing",
+	  "apply all migrations that are missing, of both databases",
 	  "", 0, NEED_DATABASE, run_migrate_up },
-	{ "migrate down", "[N]",
-	  "take back the newest, or the newest N",
-	  "", 1, NEED_DATABASE, run_migrate_down },
+	{ "migrate down", "[--profile] [N]",
+	  "take back the newest, or the newest N; of the second database",
+	  "--profile", 1, NEED_DATABASE, run_migrate_down },
 	{ "migrate status", "",
 	  "which are applied",
 	  "", 0, NEED_DATABASE, run_migrate_status },

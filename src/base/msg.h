@@ -58,6 +58,12 @@
 	  "영문자로 시작하고 영문자, 숫자, _ . - 만 사용할 수 있습니다")                  \
 	X(RESERVED,       "reserved",           "This name is the service's own",         \
 	  "서비스 전용 이름입니다")                                                       \
+	X(URL,            "url",                "Must be an http or https address, at most 500 characters", \
+	  "500자 이하의 http 또는 https 주소여야 합니다")                                 \
+	X(LOCALE,         "locale",             "Must be a language tag such as ko-KR",   \
+	  "ko-KR 과 같은 언어 태그여야 합니다")                                           \
+	X(TIMEZONE,       "timezone",           "Must be the name of a time zone such as Asia/Seoul", \
+	  "Asia/Seoul 과 같은 시간대 이름이어야 합니다")                                  \
 	X(CURSOR,         "cursor",             "Must be a cursor that a link of this list bore", \
 	  "이 목록의 링크에서 받은 커서여야 합니다")                                      \
 	X(NOT_BOTH,       "not_both",           "Can't be given together with a cursor",  \

@@ -18,6 +18,7 @@
 #include "mail.h"
 #include "onetime.h"
 #include "outbox.h"
+#include "profile.h"
 #include "refresh.h"
 #include "replay.h"
 #include "search.h"
@@ -35,6 +36,7 @@
 	&DIRECTORY_STATEMENTS, \
 	&EVENT_STATEMENTS,     \
 	&LOCKOUT_STATEMENTS,   \
+	&PROFILE_STATEMENTS,   \
 	&REFRESH_STATEMENTS,   \
 	&SEARCH_STATEMENTS,    \
 	&SESSION_STATEMENTS,   \
@@ -50,6 +52,7 @@ const struct db_set *const TOOL_STATEMENTS[] = { OF_WORKERS,	     &IMPORT_STATEM
 						 &REPLAY_STATEMENTS, NULL };
 
 const struct db_set *const DAEMON_STATEMENTS[] = {
+	&PROFILE_STATEMENTS,
 	&BEHIND_STATEMENTS, &EFFECT_STATEMENTS,
 	&MAIL_STATEMENTS,   &ONETIME_STATEMENTS,
 	&OUTBOX_STATEMENTS, &SESSION_STATEMENTS,

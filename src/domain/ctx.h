@@ -21,6 +21,7 @@ enum role { ROLE_NOBODY, ROLE_USER, ROLE_ADMIN };
 struct ctx {
 	struct arena *arena;
 	struct db *db;
+	struct db *profiles; /* the second database; NULL where there is none */
 	struct kv *kv;
 	const struct settings *conf;
 

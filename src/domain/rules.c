@@ -6,7 +6,7 @@
 
 #include "text.h"
 
-enum { EMAIL_MOST = 255, LOCAL_MOST = 64, LABEL_MOST = 63 };
+enum { EMAIL_MOST = 255, LOCAL_MOST = 64, LABEL_MOST = 63, URL_MOST = 500 };
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS "0123456789"
@@ -145,4 +145,66 @@ rule_email(struct arena *a, const char *text, const char **out_r)
 	for (char *p = at; *p != '\0'; p++)
 		*p = *p >= 'A' && *p <= 'Z' ? (char)(*p + 'a' - 'A') : *p;
 	return good_local(kept, (size_t)(at - kept)) && good_domain(at + 1) ? MSG_OK : MSG_EMAIL;
+}
+
+enum msg
+rule_lines(struct arena *a, const char *text, const char **out_r)
+{
+	char *plain;
+
+	*out_r = text_trim(a, text);
+	plain = arena_text(a, *out_r);
+	for (char *p = plain; *p != '\0'; p++) {
+		if (strchr("\n\r\t", *p) != NULL)
+			*p = ' ';
+	}
+	return text_has_control(plain) ? MSG_CONTROL : MSG_OK;
+}
+
+enum msg
+rule_url(struct arena *a, const char *text, const char **out_r)
+{
+	size_t scheme;
+
+	*out_r = text_trim(a, text);
+	scheme = strncasecmp(*out_r, "https://", 8) == 0  ? 8
+		 : strncasecmp(*out_r, "http://", 7) == 0 ? 7
+							  : 0;
+	if (scheme == 0 || strcspn(*out_r + scheme, "/?#:@") == 0 || text_count(*out_r) > URL_MOST)
+		return MSG_URL;
+	if (text_has_control(*out_r) || text_has_blank(*out_r) || strpbrk(*out_r, "\"<>\\^`{|}"))
+		return MSG_URL;
+	return MSG_OK;
+}
+
+/* Parts of `letters`, 1 to `most` of them each, with `between` between. */
+static bool
+is_parts(const char *text, const char *letters, size_t most, char between)
+{
+	for (;; text++) {
+		size_t n = strspn(text, letters);
+
+		if (n == 0 || n > most)
+			return false;
+		text += n;
+		if (*text != between)
+			return *text == '\0';
+	}
+}
+
+enum msg
+rule_locale(struct arena *a, const char *text, const char **out_r)
+{
+	*out_r = text_trim(a, text);
+	return ascii_letter(**out_r) && is_parts(*out_r, LETTERS DIGITS, 8, '-') ? MSG_OK
+										 : MSG_LOCALE;
+}
+
+enum msg
+rule_timezone(struct arena *a, const char *text, const char **out_r)
+{
+	*out_r = text_trim(a, text);
+	return ascii_letter(**out_r) && is_parts(*out_r, LETTERS DIGITS "_+-", 30, '/')
+		       ? MSG_OK
+		       : MSG_TIMEZONE;
 }

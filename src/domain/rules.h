@@ -22,6 +22,18 @@ enum msg rule_email(struct arena *a, const char *text, const char **out_r);
  * digits, _ . -; what begins as our own types do (user_, profile_) is reserved. */
 enum msg rule_event_type(struct arena *a, const char *text, const char **out_r);
 
+/* Trimmed; lines and tabs are allowed, no other control characters. */
+enum msg rule_lines(struct arena *a, const char *text, const char **out_r);
+
+/* http or https with a host, at most 500 characters, nothing that would have to be quoted. */
+enum msg rule_url(struct arena *a, const char *text, const char **out_r);
+
+/* A language tag in form (RFC 5646: letters and digits in parts of 1 to 8). */
+enum msg rule_locale(struct arena *a, const char *text, const char **out_r);
+
+/* A name of the IANA database in form: Asia/Seoul, UTC. */
+enum msg rule_timezone(struct arena *a, const char *text, const char **out_r);
+
 /* A place in the event store, as an answer of ours bore it: two numbers and a point between. */
 enum msg rule_position(struct arena *a, const char *text, const char **out_r);
 

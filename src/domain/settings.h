@@ -9,7 +9,8 @@
 #include "conf.h"
 
 struct settings {
-	const char *database_url, *database_sync_url, *profile_database_url;
+	const char *database_url, *database_sync_url, *profile_database_url,
+		*profile_database_sync_url;
 	const char *redis_url;
 	const char *kafka_bootstrap_servers, *kafka_topic, *kafka_group_id;
 	const char *jwt_secret_key, *jwt_algorithm;

@@ -41,6 +41,10 @@ enum err post_activity(struct req *rq);
 /* What their answers hold, where no use case says it. */
 extern const struct shape STATS_PAGE, HEALTH, READINESS;
 
+/* h_profile.c */
+enum err get_profile(struct req *rq);
+enum err put_profile(struct req *rq);
+
 /* h_event.c */
 enum err post_event(struct req *rq);
 enum err get_events(struct req *rq);

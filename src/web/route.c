@@ -9,6 +9,7 @@
 #include "activity.h"
 #include "auth.h"
 #include "directory.h"
+#include "profile.h"
 #include "search.h"
 #include "session.h"
 #include "stats.h"
@@ -71,6 +72,12 @@ const struct route ROUTES[] = {
 	{ "POST",   API "/users/{id}/activities", post_activity, SELF, ASK_NOTHING, &ACTIVITY, IN_CREATE, NULL,
 	  "note that a user did something",
 	  .gives = { 201, &ACTIVITY, SHOWN } },
+	{ "PUT",    API "/users/{id}/profile", put_profile, SELF, ASK_NOTHING, &PROFILE, IN_REPLACE, NULL,
+	  "say something else: what is left out is emptied",
+	  .gives = { 200, &PROFILE, SHOWN } },
+	{ "GET",    API "/users/{id}/profile", get_profile, SELF, ASK_NOTHING, NULL, 0, NULL,
+	  "what a user says of itself",
+	  .gives = { 200, &PROFILE, SHOWN }, .errors = ERRORS(E_NO_PROFILE) },
 	{ "GET",    API "/users/{id}/events", get_user_events, SELF, ASK_NOTHING, NULL, 0, &USER_STREAM_QUERY,
 	  "what happened to one user",
 	  .gives = { 200, &STORED_EVENT, SHOWN }, .traits = GIVES_LIST },

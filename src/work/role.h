@@ -46,6 +46,11 @@ void *mail_begin(struct ctx *c);
 int mail_turn(struct ctx *c, void *state);
 void mail_end(struct ctx *c, void *state);
 
+/* saga.c */
+void *saga_begin(struct ctx *c);
+int saga_turn(struct ctx *c, void *state);
+void saga_end(struct ctx *c, void *state);
+
 /* sweep.c */
 void *sweep_begin(struct ctx *c);
 int sweep_turn(struct ctx *c, void *state);

@@ -13,7 +13,7 @@
 static struct {
 	const char *text; /* no NUL behind it */
 	size_t len;
-} list;
+} list = { "", 0 };
 
 /* Where the line at `from` ends, and how long it is without its CR. */
 static size_t
@@ -58,17 +58,18 @@ static bool
 map(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct stat st;
+	struct stat st = { 0 };
 	void *text = NULL;
 
 	if (fd < 0)
 		return false;
-	if (fstat(fd, &st) == 0 && st.st_size > 0) {
-		list.len = (size_t)st.st_size;
-		text = mmap(NULL, list.len, PROT_READ, MAP_PRIVATE, fd, 0);
-	}
+	if (fstat(fd, &st) == 0 && st.st_size > 0)
+		text = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	close(fd);
-	list.text = text == MAP_FAILED ? NULL : text;
+	if (text != NULL && text != MAP_FAILED) {
+		list.text = text;
+		list.len = (size_t)st.st_size;
+	}
 	return text != MAP_FAILED;
 }
 
@@ -77,9 +78,9 @@ denylist_open(const char *path)
 {
 	int64_t line;
 
-	if (list.text != NULL)
+	if (list.len > 0)
 		munmap((void *)(uintptr_t)list.text, list.len);
-	list.text = NULL;
+	list.text = "";
 	list.len = 0;
 	if (path == NULL)
 		return OK;

@@ -162,3 +162,25 @@ never_stored() {
 	[[ $BODY != *"$password"* ]]
 	run ! log_has 'nobody must see'
 }
+
+@test "a stock client of another language logs in and renews" {
+	OAUTHLIB_INSECURE_TRANSPORT=1 /usr/bin/python3 - "$API" "$EMAIL" "$PASSWORD" <<-'PYTHON'
+		import sys
+		from oauthlib.oauth2 import LegacyApplicationClient
+		from oauthlib.oauth2.rfc6749.errors import InvalidGrantError
+		from requests_oauthlib import OAuth2Session
+		api, email, password = sys.argv[1:]
+		url = api + "/auth/token"
+		session = OAuth2Session(client=LegacyApplicationClient(client_id="docs"))
+		first = session.fetch_token(url, username=email, password=password)
+		assert session.get(api + "/users/me").json()["email"] == email
+		second = session.refresh_token(url, refresh_token=first["refresh_token"])
+		assert second["refresh_token"] != first["refresh_token"]
+		assert session.get(api + "/users/me").status_code == 200
+		try:
+		    session.fetch_token(url, username=email, password="wrong")
+		    sys.exit("a wrong password was taken")
+		except InvalidGrantError:
+		    pass
+	PYTHON
+}

@@ -15,7 +15,7 @@ teardown() {
 	mend
 }
 
-sid() { claims "${1-$TOKEN}" | jq .sid; }
+sid() { claims "$TOKEN" | jq .sid; }
 # over TOKEN, alive TOKEN: asked often enough that every worker answers
 over() {
 	local i
@@ -30,10 +30,14 @@ alive() {
 		TOKEN=$1 get /users/me
 		expect 200
 	done
+	wait_for 10 is_copied "$1"
 }
+# is_copied TOKEN: Redis has its session (a worker that has found Redis slow leaves it alone for a while).
+is_copied() { TOKEN=$1 get /users/me && [[ $(redis get "session:$(claims "$1" | jq .sid)") == *active* ]]; }
 
 @test "a logout while Redis is away holds when Redis comes back with its old copies" {
 	local other round
+	dev stop eventd # which would tell Redis, too, a moment later
 	for round in 1 2; do
 		login && other=$TOKEN
 		login

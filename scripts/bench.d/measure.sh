@@ -53,12 +53,14 @@ in_turn() {
 }
 
 kv() { redis-cli -s "$(run_path)/redis.sock" "$@"; }
-# kv_count: sets KV_HITS and KV_MISSES, so far
+# kv_count: sets KV_HITS and KV_MISSES, so far. A turn also asks whether anything waits to be flushed: that
+# there is nothing is no miss.
 kv_count() {
-	local info
+	local info asks
 	info=$(kv info stats)
+	asks=$(kv info commandstats | sed -n 's/^cmdstat_zcard:calls=\([0-9]*\),.*/\1/p')
 	KV_HITS=$(sed -n 's/^keyspace_hits:\([0-9]*\).*/\1/p' <<<"$info")
-	KV_MISSES=$(sed -n 's/^keyspace_misses:\([0-9]*\).*/\1/p' <<<"$info")
+	KV_MISSES=$(($(sed -n 's/^keyspace_misses:\([0-9]*\).*/\1/p' <<<"$info") - ${asks:-0}))
 }
 
 # What the last measurement has left to be written out belongs to no later one.

@@ -53,6 +53,46 @@ measure_cached() {
 	figure cached_errors "$(total "${errors[@]}")" "${errors[*]}"
 }
 
+# The same with tokens of ES256, whose signatures cost a hundred times as much: each worker checks one
+# once. The pools are restarted for it, and again when it is over.
+use_es256() {
+	local key=$USHER_VAR/es256.pem
+	rm -f "$key" "$key.pub"
+	"$USHER_BIN/usherctl" key new "$key" >/dev/null || die "no key could be made"
+	export JWT_ALGORITHM=ES256 JWT_PRIVATE_KEY_FILE=$key
+	pools_again
+	KEY_ID=$(curl -s "$BASE_URL/api/v1/auth/jwks.json" | jq -r '.keys[0].kid')
+	export KEY_ID
+	python3 "$BENCH_D/tokens.py" "$HOT" >"$1"
+}
+
+use_secret() {
+	unset JWT_ALGORITHM JWT_PRIVATE_KEY_FILE KEY_ID
+	pools_again
+}
+
+pools_again() {
+	(api_restart) >"$BENCH_LOG/restart.log" 2>&1 || die "the pools did not start again: $BENCH_LOG/restart.log"
+	pool_drained read
+}
+
+measure_cached_es256() {
+	local round ratios=() rates=() echoes=() echo_rate echo_p99 cached_rate cached_p99
+	local TOKENS=$USHER_VAR/tokens-es256
+	use_es256 "$TOKENS"
+	for ((round = 1; round <= ROUNDS; round++)); do
+		warm "$HOT"
+		in_turn "$round" read_echo read_cached
+		ratios+=("$(calc "$cached_rate / $echo_rate")")
+		rates+=("$cached_rate")
+		echoes+=("$echo_rate")
+		progress es256 "$(whole "$cached_rate")/s; echo $(whole "$echo_rate")/s"
+	done
+	use_secret
+	figure cached_vs_echo_es256 "$(median "${ratios[@]}")" \
+		"$(wholes "${rates[@]}") / $(wholes "${echoes[@]}") requests/s"
+}
+
 # Every user once in a round, so that its record, its session and its token are new to all.
 read_missing() {
 	local hits misses
@@ -304,8 +344,7 @@ pool_resident() { # FIELD: of each reader, KiB
 # Fresh workers: their growth at the start is not hidden by what ran before.
 measure_memory() {
 	local before after grown=() i pids requests=0 size peak
-	(api_restart) >"$BENCH_LOG/restart.log" 2>&1 || die "the pools did not start again: $BENCH_LOG/restart.log"
-	pool_drained read
+	pools_again
 	pids=$(pool_pids read | xargs)
 	warm "$HOT"
 	while ((requests < WARM_UP)); do

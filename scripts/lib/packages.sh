@@ -7,7 +7,7 @@ PACKAGES_BUILD=(gcc make autoconf automake libtool pkg-config autoconf-archive l
 PACKAGES_RUN=(postgresql-15 redis-server nginx-light spawn-fcgi libfcgi-bin kcat curl jq procps
 	python3-aiosmtpd)
 PACKAGES_KAFKA=(openjdk-17-jre-headless maven)
-PACKAGES_TEST=(bats wrk)
+PACKAGES_TEST=(bats wrk python3-jwt python3-cryptography python3-requests-oauthlib node-jose)
 PACKAGES_CHECK=(clang-format-14 shellcheck cppcheck libasan8 libubsan1)
 
 # packages_missing PACKAGE...: those that are not installed. Another flavour that does the same

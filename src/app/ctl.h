@@ -53,6 +53,9 @@ int ctl_dlq_replay(struct tool *t);
 /* ctl_import.c */
 int ctl_user_import(struct tool *t);
 
+/* ctl_key.c */
+int ctl_key_new(struct tool *t);
+
 /* ctl_mail.c */
 int ctl_mail_list(struct tool *t);
 int ctl_mail_retry(struct tool *t);

@@ -88,6 +88,39 @@ rnd_base64url(const void *bytes, size_t len, char *out)
 	*out = '\0';
 }
 
+static int
+digit_of(char c)
+{
+	return c >= 'A' && c <= 'Z'   ? c - 'A'
+	       : c >= 'a' && c <= 'z' ? c - 'a' + 26
+	       : c >= '0' && c <= '9' ? c - '0' + 52
+	       : c == '-'	      ? 62
+	       : c == '_'	      ? 63
+				      : -1;
+}
+
+bool
+rnd_unbase64url(const char *text, size_t len, unsigned char *out, size_t *len_r)
+{
+	uint32_t bits = 0;
+	int have = 0;
+
+	*len_r = 0;
+	for (size_t i = 0; i < len; i++) {
+		int digit = digit_of(text[i]);
+
+		if (digit < 0)
+			return false;
+		bits = (bits << 6 | (uint32_t)digit) & 0xfff;
+		have += 6;
+		if (have >= 8) {
+			have -= 8;
+			out[(*len_r)++] = (unsigned char)(bits >> have);
+		}
+	}
+	return have < 6 && (bits & ((1u << have) - 1)) == 0;
+}
+
 bool
 rnd_same(const void *a, const void *b, size_t len)
 {

@@ -23,6 +23,10 @@ uint32_t rnd_below(uint32_t below);
 /* base64url without padding (RFC 4648, 5). `out` holds 4 * ((len + 2) / 3) + 1. */
 void rnd_base64url(const void *bytes, size_t len, char *out);
 
+/* The bytes of `len` letters of base64url; `out` holds 3 * len / 4. False where it is none, or not
+ * the only way to write these bytes. */
+bool rnd_unbase64url(const char *text, size_t len, unsigned char *out, size_t *len_r);
+
 /* Lower-case hexadecimal; `out` holds 2 * len + 1. */
 void rnd_hex(const void *bytes, size_t len, char *out);
 

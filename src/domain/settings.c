@@ -144,11 +144,16 @@ const struct shape SETTINGS = SHAPE(struct settings,
 	  .help = "the topic of the events" },
 	{ ROW(kafka_group_id, "KAFKA_GROUP_ID"), .def = "user_event_processors", .min = 1, .max = 249,
 	  .help = "the consumer group" },
-	{ ROW(jwt_secret_key, "JWT_SECRET_KEY"), .need = NEED_TOKENS, .secret = true,
-	  .rule = rule_secret,
-	  .help = "signs access tokens: 32 bytes at least, random, no example from a manual; `openssl rand -hex 32` makes one" },
-	{ ROW(jwt_algorithm, "JWT_ALGORITHM"), .def = "HS256", .choices = "HS256 HS384 HS512",
-	  .help = "how access tokens are signed" },
+	{ ROW(jwt_secret_key, "JWT_SECRET_KEY"), .secret = true, .rule = rule_secret,
+	  .help = "signs access tokens, and must be set, where the algorithm is HS256, HS384 or HS512: 32 bytes at least, random, no example from a manual; `openssl rand -hex 32` makes one" },
+	{ ROW(jwt_algorithm, "JWT_ALGORITHM"), .def = "HS256", 
+	  .choices = "HS256 HS384 HS512 RS256 ES256", .help = "how access tokens are signed" },
+	{ ROW(jwt_private_key_file, "JWT_PRIVATE_KEY_FILE"), .min = 1, .max = 4000,
+	  .help = "the private key for RS256 or ES256, PEM; `usherctl key new` makes one" },
+	{ ROW(jwt_keys_dir, "JWT_KEYS_DIR"), .min = 1, .max = 4000,
+	  .help = "a folder of public keys (`*.pem`, `*.pub`) whose tokens are good besides: those that signed before, and those that will" },
+	{ ROW(jwt_secret_key_old, "JWT_SECRET_KEY_OLD"), .secret = true, .min = 1, .max = 4000,
+	  .help = "secrets that signed before, separated by blanks: their tokens stay good" },
 	{ ROW(jwt_expire_minutes, "JWT_EXPIRE_MINUTES"), .def = "30", .min = 1, .max = 1440,
 	  .help = "life of an access token, minutes" },
 	{ ROW(refresh_expire_days, "REFRESH_EXPIRE_DAYS"), .def = "30", .min = 1, .max = 365,
@@ -234,8 +239,14 @@ row(const char *name)
 
 /* Rules that need two rows. */
 static void
-check_together(struct arena *a, const char *program, const struct settings *s)
+check_together(struct arena *a, const char *program, unsigned need, const struct settings *s)
 {
+	bool by_secret = strncmp(s->jwt_algorithm, "HS", 2) == 0;
+
+	if ((need & NEED_TOKENS) != 0 && by_secret && s->jwt_secret_key == NULL)
+		end_with(program, conf_complaint(a, row("JWT_SECRET_KEY"), NULL));
+	if ((need & NEED_TOKENS) != 0 && !by_secret && s->jwt_private_key_file == NULL)
+		end_with(program, conf_complaint(a, row("JWT_PRIVATE_KEY_FILE"), NULL));
 	if (s->bcrypt_cost < 10 && strcmp(s->usher_env, "test") != 0)
 		end_with(program,
 			 conf_complaint(a, row("BCRYPT_COST"),
@@ -253,7 +264,7 @@ settings_load(struct arena *a, const char *program, const char *env_file, unsign
 
 	if (conf_load(a, &SETTINGS, need, env_file, out_r, &origin, &why) != OK)
 		end_with(program, why);
-	check_together(a, program, out_r);
+	check_together(a, program, need, out_r);
 	if (origin_r != NULL)
 		*origin_r = origin;
 }

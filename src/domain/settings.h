@@ -13,7 +13,8 @@ struct settings {
 		*profile_database_sync_url;
 	const char *redis_url;
 	const char *kafka_bootstrap_servers, *kafka_topic, *kafka_group_id;
-	const char *jwt_secret_key, *jwt_algorithm;
+	const char *jwt_secret_key, *jwt_secret_key_old, *jwt_algorithm;
+	const char *jwt_private_key_file, *jwt_keys_dir;
 	int64_t jwt_expire_minutes, refresh_expire_days;
 	int64_t password_min;
 	const char *password_denylist_file;

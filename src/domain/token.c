@@ -1,13 +1,12 @@
 /*
- * token: libjwt, and the checks that it leaves to us.
+ * token: issuing by libjwt; reading by our own keys, so that nothing of a token is believed
+ * before its signature is checked with a key that we chose.
  *
- * libjwt 1.10 obeys the token's own algorithm, checks no claim, takes an empty key for
- * "no check" and decodes on the stack; each of these is closed here before or after.
+ * libjwt 1.10 obeys the token's own algorithm, checks no claim, takes the last of two claims
+ * of one name, an empty key for "no check", and decodes on the stack.
  */
 #include "token.h"
 
-#include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -15,10 +14,13 @@
 #include <jwt.h>
 
 #include "clock.h"
+#include "doc.h"
 #include "log.h"
 #include "metric.h"
 #include "rnd.h"
+#include "text.h"
 
+#include "keyring.h"
 #include "settings.h"
 
 enum { TOKEN_MOST = 4096, SKEW_S = 30, KNOWN_SETS = 1024, KNOWN_WAYS = 4 };
@@ -28,7 +30,7 @@ enum { TOKEN_MOST = 4096, SKEW_S = 30, KNOWN_SETS = 1024, KNOWN_WAYS = 4 };
 	"access" /* libjwt writes its own "typ", so what kind of token it is stands in a claim */
 
 static const struct settings *conf;
-static jwt_alg_t alg;
+static struct arena *scratch; /* of one token that is read */
 
 /* Tokens verified before: the first bytes of the SHA-256 choose a set, in which the one that
  * expires first gives way to a new one. */
@@ -42,12 +44,17 @@ static struct known (*known)[KNOWN_WAYS];
 enum err
 token_init(const struct settings *s)
 {
+	enum err e = keyring_init(s);
+
 	conf = s;
-	alg = jwt_str_alg(s->jwt_algorithm);
-	if (alg == JWT_ALG_NONE || alg == JWT_ALG_INVAL || strlen(s->jwt_secret_key) < 32)
-		return log_fail(E_BUG, EV("token.algorithm_unknown"), KS("name", s->jwt_algorithm));
-	known = calloc(KNOWN_SETS, sizeof(*known));
-	return known == NULL ? E_BUG : OK;
+	if (e != OK)
+		return e;
+	if (scratch == NULL) {
+		scratch = arena_new(8 * 1024);
+		known = must_alloc(KNOWN_SETS * sizeof(*known));
+	}
+	memset(known, 0, KNOWN_SETS * sizeof(*known));
+	return OK;
 }
 
 /*
@@ -72,12 +79,15 @@ add_claims(jwt_t *jwt, struct ctx *c, int64_t user_id, int64_t session)
 enum err
 token_issue(struct ctx *c, int64_t user_id, int64_t session, const char **text_r)
 {
-	const unsigned char *key = (const unsigned char *)conf->jwt_secret_key;
+	const struct key *k = keyring_signer();
+	const char *key = key_text(k);
 	jwt_t *jwt = NULL;
 	char *text = NULL;
 
 	if (jwt_new(&jwt) == 0 &&
-	    jwt_set_alg(jwt, alg, key, (int)strlen(conf->jwt_secret_key)) == 0 &&
+	    jwt_set_alg(jwt, jwt_str_alg(conf->jwt_algorithm), (const unsigned char *)key,
+			(int)strlen(key)) == 0 &&
+	    jwt_add_header(jwt, "kid", key_kid(k)) == 0 &&
 	    add_claims(jwt, c, user_id, session) == 0)
 		text = jwt_encode_str(jwt);
 	jwt_free(jwt);
@@ -93,91 +103,111 @@ token_issue(struct ctx *c, int64_t user_id, int64_t session, const char **text_r
  * Reading
  */
 
-/* A whole number above zero; missing, of another type or below is false. */
+struct header {
+	const char *alg, *kid, *crit;
+};
+
+struct payload {
+	const char *use, *iss, *aud, *sub, *jti;
+	int64_t sid, exp, iat, nbf;
+};
+
+/* clang-format off */
+static const struct shape HEADER = SHAPE(struct header,
+	{ F(struct header, alg), .use = 1, .need = 1 },
+	{ F(struct header, kid), .use = 1 },
+	{ F(struct header, crit), .use = 1 }); /* a list by RFC 7515, and so always wrong here */
+
+static const struct shape PAYLOAD = SHAPE(struct payload,
+	{ F(struct payload, use), .use = 1, .need = 1, .choices = USE },
+	{ F(struct payload, iss), .use = 1, .need = 1, .choices = ISSUER },
+	{ F(struct payload, aud), .use = 1, .need = 1, .choices = ISSUER },
+	{ F(struct payload, sub), .use = 1, .need = 1 },
+	{ F(struct payload, jti), .use = 1, .need = 1 },
+	{ F(struct payload, sid), .use = 1, .need = 1, .min = 1, .max = INT64_MAX },
+	{ F(struct payload, exp), .use = 1, .need = 1, .min = 1, .max = INT64_MAX },
+	{ F(struct payload, iat), .use = 1, .need = 1, .min = 1, .max = INT64_MAX },
+	{ F(struct payload, nbf), .use = 1, .min = 1, .max = INT64_MAX });
+/* clang-format on */
+
+/* The three parts of a token. */
+struct parts {
+	const char *at[3];
+	size_t len[3];
+};
+
+/* Three parts, none of them empty, of base64url's letters. */
 static bool
-positive(jwt_t *jwt, const char *name, int64_t *out_r)
-{
-	errno = 0;
-	*out_r = jwt_get_grant_int(jwt, name);
-	return errno == 0 && *out_r > 0;
-}
-
-static bool
-is_text(const char *found, const char *expected)
-{
-	return found != NULL && strcmp(found, expected) == 0;
-}
-
-static bool
-absent(jwt_t *jwt, const char *name)
-{
-	errno = 0;
-	jwt_get_grant_int(jwt, name);
-	return errno == ENOENT;
-}
-
-/* "sub" is a text of digits; anything else is not ours. */
-static bool
-subject(jwt_t *jwt, int64_t *out_r)
-{
-	const char *sub = jwt_get_grant(jwt, "sub");
-	char *end;
-
-	if (sub == NULL || *sub < '1' || *sub > '9' || strlen(sub) > 19)
-		return false;
-	errno = 0;
-	*out_r = strtoll(sub, &end, 10);
-	return errno == 0 && *end == '\0';
-}
-
-static bool
-claims_hold(jwt_t *jwt, struct claims *out_r)
-{
-	int64_t now = clock_wall_s(), issued, not_before;
-	bool ours = jwt_get_alg(jwt) == alg && is_text(jwt_get_grant(jwt, "use"), USE) &&
-		    is_text(jwt_get_grant(jwt, "iss"), ISSUER) &&
-		    is_text(jwt_get_grant(jwt, "aud"), ISSUER) && jwt_get_grant(jwt, "jti") != NULL;
-	bool whole = subject(jwt, &out_r->user_id) && positive(jwt, "sid", &out_r->session) &&
-		     positive(jwt, "exp", &out_r->expires_s) && positive(jwt, "iat", &issued);
-
-	if (!ours || !whole || out_r->expires_s <= now || issued > now + SKEW_S)
-		return false;
-	return absent(jwt, "nbf") ||
-	       (positive(jwt, "nbf", &not_before) && not_before <= now + SKEW_S);
-}
-
-/* Three parts, none of them empty, of base64url's letters. libjwt writes a NUL behind what it
- * has decoded, and of nothing that is a byte beyond its memory. */
-static bool
-has_form(const char *text)
+split(const char *text, struct parts *p)
 {
 	static const char LETTERS[] =
 		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-	for (int part = 1; part <= 3; part++) {
-		size_t len = strspn(text, LETTERS);
-
-		if (len == 0 || text[len] != (part < 3 ? '.' : '\0'))
+	for (int i = 0; i < 3; i++) {
+		p->at[i] = text;
+		p->len[i] = strspn(text, LETTERS);
+		text += p->len[i] + 1;
+		if (p->len[i] == 0 || text[-1] != (i < 2 ? '.' : '\0'))
 			return false;
-		text += len + 1;
 	}
 	return true;
+}
+
+static bool
+decoded(const struct parts *p, int i, unsigned char **bytes_r, size_t *len_r)
+{
+	*bytes_r = arena_get(scratch, p->len[i] + 1);
+	return rnd_unbase64url(p->at[i], p->len[i], *bytes_r, len_r);
+}
+
+/* One of the two documents, in which no name stands twice and every value is of its kind. */
+static bool
+document(const struct parts *p, int i, const struct shape *s, void *out)
+{
+	struct faults *faults = arena_get(scratch, sizeof(*faults));
+	unsigned char *text;
+	size_t len;
+
+	return decoded(p, i, &text, &len) &&
+	       doc_pick(scratch, s, 1, (const char *)text, len, out, faults) == OK;
+}
+
+static bool
+is_signed(const struct parts *p)
+{
+	unsigned char *signature;
+	const struct key *k;
+	struct header h;
+	size_t len;
+
+	if (!document(p, 0, &HEADER, &h) || h.crit != NULL)
+		return false;
+	k = keyring_find(h.kid, h.alg);
+	return k != NULL && decoded(p, 2, &signature, &len) &&
+	       key_verifies(k, p->at[0], (size_t)(p->at[2] - 1 - p->at[0]), signature, len);
+}
+
+static bool
+claims_hold(const struct payload *c, struct claims *out_r)
+{
+	int64_t now = clock_wall_s();
+
+	*out_r = (struct claims){ .session = c->sid, .expires_s = c->exp };
+	return text_to_int(c->sub, &out_r->user_id) && out_r->user_id > 0 && c->exp > now &&
+	       c->iat <= now + SKEW_S && (c->nbf == NO_INT || c->nbf <= now + SKEW_S);
 }
 
 static enum err
 verify(const char *text, struct claims *out_r)
 {
-	const unsigned char *key = (const unsigned char *)conf->jwt_secret_key;
-	int len = (int)strlen(conf->jwt_secret_key);
-	jwt_t *jwt = NULL;
+	struct payload c;
+	struct parts p;
 	bool good;
 
-	assert(len >= 32); /* an empty key would mean "do not check" */
 	metric_add(METRIC_TOKENS_CHECKED, 1);
-	good = has_form(text) && jwt_decode(&jwt, text, key, len) == 0 && jwt != NULL &&
-	       claims_hold(jwt, out_r);
-	if (jwt != NULL)
-		jwt_free(jwt);
+	good = split(text, &p) && is_signed(&p) && document(&p, 1, &PAYLOAD, &c) &&
+	       claims_hold(&c, out_r);
+	arena_reset(scratch);
 	return good ? OK : E_BAD_TOKEN;
 }
 

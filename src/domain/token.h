@@ -1,7 +1,8 @@
 /*
  * token: access tokens (JWT, RFC 7519; profile of RFC 9068); the only file to know libjwt.
  *
- * The algorithm comes from the settings, never from the token (RFC 8725). A token is
+ * The algorithm and the key come from the settings, never from the token (RFC 8725): see
+ * keyring. No claim stands twice, and each is of its type. A token is
  * good for nothing by itself: it names a session, and that is asked for every time.
  * Tokens that were verified are remembered, by hash and until they expire.
  */
@@ -14,7 +15,7 @@ struct claims {
 	int64_t user_id, session, expires_s;
 };
 
-/* Once, at start, with the settings. E_BUG, logged, where libjwt can't do the algorithm. */
+/* Once, at start, with the settings. E_BUG, logged, where a key is not fit (keyring_init). */
 enum err token_init(const struct settings *conf) MUST_CHECK;
 
 /* A token for this session; *text_r in the arena. */

@@ -4,9 +4,12 @@
 #include "doc.h"
 
 #include "auth.h"
+#include "keyring.h"
 #include "session.h"
 
 #include "reply.h"
+
+enum { JWKS_LIFE_S = 300 };
 
 enum err
 post_login(struct req *rq)
@@ -24,6 +27,13 @@ post_refresh(struct req *rq)
 	enum err e = auth_refresh(&rq->ctx, rq->in, &g);
 
 	return e != OK ? e : reply_doc(rq, 200, &GRANT, &g);
+}
+
+/* Fetched by everybody who checks our tokens, and again when a kid is new to it. */
+enum err
+get_jwks(struct req *rq)
+{
+	return reply_public(rq, keyring_jwks(), JWKS_LIFE_S);
 }
 
 enum err

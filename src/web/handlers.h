@@ -23,6 +23,7 @@ enum err delete_user_again(struct req *rq); /* the session is over: by this requ
 enum err post_login(struct req *rq);
 enum err post_refresh(struct req *rq);
 enum err post_token(struct req *rq); /* in oauth.c */
+enum err get_jwks(struct req *rq);
 enum err post_logout(struct req *rq);
 enum err get_sessions(struct req *rq);
 enum err delete_session(struct req *rq);

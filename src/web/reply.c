@@ -255,6 +255,15 @@ reply_json(struct req *rq, int status, const char *text, size_t len)
 	return send_off(rq, &b, text, len);
 }
 
+enum err
+reply_public(struct req *rq, const char *text, int life_s)
+{
+	struct buf b = head(rq, 200, JSON_TYPE);
+
+	buf_printf(&b, "Cache-Control: public, max-age=%d\r\n", life_s);
+	return send_off(rq, &b, text, strlen(text));
+}
+
 static void
 put_link(struct buf *b, struct req *rq, const char *rel, const struct list_link *to)
 {

@@ -46,6 +46,9 @@ enum err reply_page(struct req *rq, const struct page *p);
 /* What a change or creation answers: the page, ETag, and Location where it is new. */
 enum err reply_changed(struct req *rq, int status, const struct page *p);
 
+/* JSON text that is ready and everybody's, who may keep it for so long. */
+enum err reply_public(struct req *rq, const char *text, int life_s);
+
 /* What a token endpoint answers (RFC 6749, 5.1 and 5.2), JSON that is ready: not stored by
  * anybody; `e`, why it was refused, may ask to wait. */
 enum err reply_token(struct req *rq, int status, enum err e, const struct buf *body);

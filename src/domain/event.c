@@ -10,7 +10,7 @@ enum { WAS_DONE };
 static const struct db_stmt SQL[] = {
 	[WAS_DONE] = { "event_was_done",
 		"SELECT count(*) FROM (SELECT attempt_id FROM events WHERE user_id = $1::bigint"
-		" ORDER BY version DESC NULLS LAST LIMIT 8) newest WHERE attempt_id = $2", 2, false },
+		" AND version IS NOT NULL ORDER BY version DESC LIMIT 8) newest WHERE attempt_id = $2", 2, false },
 };
 /* clang-format on */
 const struct db_set EVENT_STATEMENTS = { SQL, NELEM(SQL) };

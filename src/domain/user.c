@@ -78,7 +78,7 @@ enum { CREATE, CHANGE, CHANGE_ADDRESS, LOCK, ADMINS, AN_ADMIN, DELETE, BY_EMAIL,
 	"   WHERE due.d ? key OR value IS DISTINCT FROM to_jsonb(old) -> key) AS d, due.owed" \
 	"  FROM old, due WHERE " SQL_MATCHES("old")                                           \
 	"  AND NOT EXISTS (SELECT FROM (SELECT attempt_id FROM events WHERE user_id = $5::bigint" \
-	"    ORDER BY version DESC NULLS LAST LIMIT 8) newest WHERE attempt_id = $3)), "      \
+	"    AND version IS NOT NULL ORDER BY version DESC LIMIT 8) newest WHERE attempt_id = $3)), " \
 	"news AS (SELECT COALESCE(d, '{}') AS d FROM diff WHERE d IS NOT NULL OR owed), "     \
 	"u AS (UPDATE users SET (updated_at" column USER_INPUT(USER_COLUMN) USER_RIGHTS(USER_COLUMN) ")" \
 	"  = (SELECT now()" value USER_INPUT(USER_COLUMN_OF_R) USER_RIGHTS(USER_COLUMN_OF_R) \

@@ -26,6 +26,31 @@ doc_init(void)
 	json_set_alloc_funcs(must_alloc, wipe_free);
 }
 
+/* "-1.25e+17" without its exponent, which says no more than its digits do: so what is counted
+ * is what PostgreSQL will hold and print, and a real number stays one there. */
+static void
+put_plain(struct buf *b, const char *digits)
+{
+	const char *e = strchr(digits, 'e');
+	int exponent = atoi(e + 1);
+	bool small = exponent < 0;
+
+	if (*digits == '-')
+		buf_char(b, *digits++);
+	for (int i = exponent; i < 0; i++)
+		buf_text(b, i == exponent ? "0." : "0");
+	for (; digits < e; digits++) {
+		if (*digits == '.')
+			continue;
+		buf_char(b, *digits);
+		exponent--;
+	}
+	for (; exponent >= 0; exponent--)
+		buf_char(b, '0');
+	if (!small)
+		buf_lit(b, ".0");
+}
+
 /* The shortest digits that read as the same number again, and still as a real one. */
 static void
 put_real(struct buf *b, double x)
@@ -37,8 +62,12 @@ put_real(struct buf *b, double x)
 		if (strtod(digits, NULL) == x)
 			break;
 	}
+	if (strchr(digits, 'e') != NULL) {
+		put_plain(b, digits);
+		return;
+	}
 	buf_text(b, digits);
-	if (strpbrk(digits, ".e") == NULL)
+	if (strchr(digits, '.') == NULL)
 		buf_lit(b, ".0");
 }
 

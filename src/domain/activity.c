@@ -25,7 +25,7 @@ const struct shape ACTIVITY = SHAPE(struct activity,
 	{ F(struct activity, description), .use = SHOWN | IN_CREATE, .nullable = true, .max = 500,
 	  .rule = rule_line, .help = "one line for a person", .example = "가격표를 보았습니다" },
 	{ F_AS(struct activity, data, K_OBJECT), .use = SHOWN | IN_CREATE, .nullable = true,
-	  .max = DATA_MOST, .help = "any JSON object, at most 16384 bytes", .example = "{\"page\":3}" },
+	  .max = DATA_MOST, .help = "any JSON object, at most 16384 bytes, its numbers written out in digits", .example = "{\"page\":3}" },
 	{ F_AS(struct activity, created_at, K_TIME), .use = SHOWN, .help = "RFC 3339, UTC",
 	  .example = "2026-01-01T00:00:00.000000Z" });
 

@@ -17,7 +17,7 @@ const struct shape POSTED = SHAPE(struct posted,
 	  .rule = rule_event_type, .help = "a type of your own; user_ and profile_ are ours",
 	  .example = "cart.filled" },
 	{ F_AS(struct posted, data, K_OBJECT), .use = IN_CREATE, .need = IN_CREATE, .max = DATA_MOST,
-	  .help = "any JSON object, at most 16384 bytes", .example = "{\"items\":3}" },
+	  .help = "any JSON object, at most 16384 bytes, its numbers written out in digits", .example = "{\"items\":3}" },
 	{ F(struct posted, user_id), .use = IN_CREATE, .nullable = true, .min = 1, .max = INT64_MAX,
 	  .help = "whose event it is, where not the caller's", .example = "1" });
 

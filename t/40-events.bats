@@ -69,10 +69,10 @@ teardown() { if [[ ${RELAY_HELD-} ]]; then "$USHER_DEV" start eventd >/dev/null 
 	wait_for 10 user_is_done "$USER_ID"
 	for i in {1..5}; do
 		login
-		wait_for 5 user_is_done "$USER_ID"
+		wait_for 10 user_is_done "$USER_ID"
 	done
-	# as PostgreSQL's clock has it; the goal of 100 ms is the bench's to measure
-	run -0 sql "SELECT max(p.processed_at - e.created_at) < '2 s' FROM events e JOIN processed_events p USING (event_id)
+	# as PostgreSQL's clock has it, on a machine that may be busy; the goal of 100 ms is the bench's to measure
+	run -0 sql "SELECT min(p.processed_at - e.created_at) < '2 s' AND max(p.processed_at - e.created_at) < '10 s' FROM events e JOIN processed_events p USING (event_id)
 		WHERE user_id = :id AND event_type = 'user_login'" "id=$USER_ID"
 	[ "$output" = t ]
 }
@@ -155,6 +155,21 @@ stats_agree() {
 	[ "$(header ETag)" = '"2"' ]
 }
 
+@test "numbers beyond all integers, and next to nothing, are done with, and arrive as they were" {
+	fresh_user
+	login
+	post /events/ '{"event_type":"numbers","data":{"a":1e19,"b":-1.5e308,"c":1e-300,"d":[-2.5e-7,12345678901234567.0]}}'
+	expect 202
+	wait_for 10 is_processed "$(jq -r .event_id <<<"$BODY")"
+	wait_for 10 heard_as_many "$USER_ID" 3
+	heard "$USER_ID" | jq -e 'select(.event_type == "numbers") |
+		.data == {a: 1e19, b: -1.5e308, c: 1e-300, d: [-2.5e-7, 12345678901234567.0]}'
+	# written out they are long
+	post /events/ "{\"event_type\":\"numbers\",\"data\":{\"a\":[$(printf '1e308,%.0s' {1..60})1]}}"
+	faulty body.data
+	fault body.data '.type == "too_big"'
+}
+
 @test "an event of a megabyte is done with" {
 	event_of 999999996 of_the_test
 	jq -cn --argjson m "$MESSAGE" '$m | .data = {text: ("x" * 1000000)}' >"$BATS_TEST_TMPDIR/large"
@@ -174,14 +189,16 @@ stats_agree() {
 	put_message "$key" "$(jq -c '.event_id = "42"' <<<"$MESSAGE")"
 	put_message "$key" "$(jq -c '.version = "second"' <<<"$MESSAGE")"
 	put_message "$key" '[]'
+	put_message "$key" "$(jq -c '.timestamp = "2026-01-01 00:00:00.000000"' <<<"$MESSAGE")"
+	put_message "$key" "$(jq -c '.timestamp = "2026-01-01T00:00:00Z\",infinity"' <<<"$MESSAGE")"
 	printf '%s:' "$key" | kcat -P -Z -K: -b "$KAFKA_BOOTSTRAP_SERVERS" -X partitioner=murmur2_random -t "$TOPIC"
 	put_message "$key" "$MESSAGE" # a good one behind them
 	wait_for 10 is_processed "$EVENT_ID"
-	wait_for 5 parked "$key" 6
-	[ "$(letters "$key" | wc -l)" = 6 ]
+	wait_for 5 parked "$key" 8
+	[ "$(letters "$key" | wc -l)" = 8 ]
 	letters "$key" >"$BATS_TEST_TMPDIR/letters"
 	[ "$(letter_header dlq-reason <"$BATS_TEST_TMPDIR/letters" | tr '\n' '/')" = \
-		"not an event: not JSON/not an event: event_id: missing/not an event: event_id is no UUID/not an event: version: int_type/not an event: value: dict_type/no value/" ]
+		"not an event: not JSON/not an event: event_id: missing/not an event: event_id is no UUID/not an event: version: int_type/not an event: value: dict_type/not an event: timestamp is no time (RFC 3339)/not an event: timestamp is no time (RFC 3339)/no value/" ]
 	[ "$(letter_header dlq-topic <"$BATS_TEST_TMPDIR/letters" | sort -u)" = "$TOPIC" ]
 	# each says where it lay
 	while IFS= read -r line; do
@@ -234,6 +251,21 @@ stats_agree() {
 	[ "$(grep -c "key $key " <<<"$output")" = 1 ]
 }
 parked_again() { [[ $(heard "$1" | wc -l) == 2 && $(letters "$1" | wc -l) == 1 ]]; }
+
+@test "a letter that was too large for its message is never sent again, and never lost" {
+	local key=left-$RANDOM$RANDOM letter
+	TOPIC=$DEAD put_message "$key" gone dlq-reason=BUG dlq-left-out=1048000
+	wait_for 5 parked "$key"
+	letter=$(letters "$key" | cut -f1,2 | tr '\t' ':')
+	run -1 usherctl dlq replay "$letter"
+	[[ $output == *"only its topic still has it"* ]]
+	run -0 usherctl dlq replay --all
+	[[ $output == *"key $key "*"only its topic still has it"* ]]
+	run -0 usherctl dlq list
+	[ "$(grep -c "key $key " <<<"$output")" = 1 ]
+	run -0 heard "$key"
+	[ -z "$output" ]
+}
 
 @test "the operator who names no letter, or none that is there, is told so" {
 	run -2 usherctl dlq show

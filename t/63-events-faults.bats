@@ -211,19 +211,21 @@ kafka_was_tried_again() { (($(ps -o etimes= -p "$DAEMON") >= 4)); }
 	sound
 }
 
-@test "without PostgreSQL the consumer waits, says so once, and parks nothing" {
+@test "without PostgreSQL the consumer waits, says so once, and parks what is no event, once" {
 	local before
 	fresh_user
 	wait_for 10 user_is_done "$USER_ID"
 	before=$(wc -l <"$(eventd_log)")
 	dev stop postgres
 	event_of 999999995 of_the_test
-	put_message 999999995 "$MESSAGE"
+	# in one request, so that they are heard together
+	printf '999999995|%s\n' 'no event' "$MESSAGE" |
+		kcat -P -K'|' -b "$KAFKA_BOOTSTRAP_SERVERS" -X partitioner=murmur2_random -X linger.ms=100 -t "$TOPIC"
 	wait_for 10 waits_since "$before"
 	dev start postgres
 	wait_for 20 is_processed "$EVENT_ID"
 	[ "$(tail -n "+$((before + 1))" "$(eventd_log)" | says /dev/stdin inbox.waits)" = 1 ]
-	run ! parked 999999995
+	[ "$(letters 999999995 | cut -f5)" = 'no event' ]
 }
 waits_since() { tail -n "+$(($1 + 1))" "$(eventd_log)" | has_said /dev/stdin inbox.waits; }
 
@@ -268,6 +270,26 @@ others_pass() {
 	dev restart eventd # or within a minute
 	wait_for 15 none_of "$key"
 }
+
+@test "with more bad keys than can be held back the relay says nothing more, until they are fewer" {
+	local key=crowd-$RANDOM$RANDOM
+	LINES_BEFORE=$(wc -l <"$(eventd_log)")
+	owner_sql "INSERT INTO outbox (id, aggregateid, type, payload) SELECT gen_random_uuid(), :'key' || '-' || n, 'of_the_test',
+		json_build_object('text', repeat('x', 1100000)) FROM generate_series(1, 101) n" "key=$key"
+	outbox_row "$key-101" 10
+	wait_for 30 said_refused
+	held "$key-100"
+	run ! held "$key-101"
+	fresh_user
+	[ "$(rows_of "$key-101")" = 2 ]
+	[ "$(rows_of "$USER_ID")" = 1 ]
+	[ "$(tail -n "+$((LINES_BEFORE + 1))" "$(eventd_log)" | says /dev/stdin relay.refused)" = 1 ]
+	owner_sql "DELETE FROM outbox WHERE aggregateid LIKE :'key' || '-%' AND length(payload::text) > 1000000" "key=$key"
+	dev restart eventd
+	wait_for 15 user_is_done "$USER_ID"
+	wait_for 15 none_of "$key-101"
+}
+said_refused() { tail -n "+$((LINES_BEFORE + 1))" "$(eventd_log)" | has_said /dev/stdin relay.refused; }
 
 @test "an event that the topic does not take is found among many, and goes once it does" {
 	local key=wide-$RANDOM$RANDOM i

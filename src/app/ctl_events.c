@@ -29,7 +29,7 @@ ctl_outbox(struct tool *t)
 	ctl_open_stores(t);
 	if (outbox_state(&t->c, &s) != OK)
 		return ctl_fail("outbox", db_complaint(t->c.db));
-	printf("waiting %" PRId64 "\n", s.depth);
+	printf("waiting %" PRId64 "%s\n", s.depth, s.depth < OUTBOX_COUNTED ? "" : " or more");
 	if (s.depth > 0)
 		printf("oldest  %" PRId64 ".%03d s, %s of key %s, event %s, seq %" PRId64 "\n",
 		       s.oldest_ms / 1000, (int)(s.oldest_ms % 1000), s.type, s.key, s.id, s.seq);
@@ -110,13 +110,14 @@ ctl_dlq_list(struct tool *t)
 	struct bus_conf conf = dead_letters(t);
 	struct bus_msg *m;
 	int n;
-	enum err e = bus_look(&conf, t->arena, &BEGINNING, AT_ONCE, WAIT_MS, &m, &n);
+	bool more;
+	enum err e = bus_look(&conf, t->arena, &BEGINNING, AT_ONCE, WAIT_MS, &m, &n, &more);
 
 	for (int i = 0; i < n; i++)
 		print_line(&m[i]);
 	if (e != OK)
 		return fail_kafka("dlq list", e);
-	printf(n == AT_ONCE ? "the first %d dead letters\n" : "%d dead letters\n", n);
+	printf(more ? "the first %d dead letters\n" : "%d dead letters\n", n);
 	return DONE;
 }
 
@@ -130,6 +131,7 @@ letter_at(struct tool *t, const char *what, struct bus_msg *out_r)
 	struct bus_msg *m;
 	int64_t partition;
 	int n;
+	bool more;
 	enum err e;
 
 	if (colon == NULL ||
@@ -139,7 +141,7 @@ letter_at(struct tool *t, const char *what, struct bus_msg *out_r)
 		return ctl_fail(what, "wants one PARTITION:OFFSET, as dlq list shows it"),
 		       WRONG_CALL;
 	at.partition = (int)partition;
-	if ((e = bus_look(&conf, t->arena, &at, 1, WAIT_MS, &m, &n)) != OK)
+	if ((e = bus_look(&conf, t->arena, &at, 1, WAIT_MS, &m, &n, &more)) != OK)
 		return fail_kafka(what, e);
 	if (n == 0 || m->offset != at.offset)
 		return ctl_fail(what, "there is no such letter");
@@ -172,77 +174,116 @@ ctl_dlq_show(struct tool *t)
  * Sending again
  */
 
-/* As it was before it became a letter. False for one that bears no message any more. */
-static bool
-message_of(struct tool *t, struct arena *a, const struct bus_msg *letter, struct bus_msg *out_r)
-{
-	struct bus_header *h = arena_get(a, (size_t)letter->n_headers * sizeof(*h) + 1);
+static const char LEFT_OUT[] = "was too large for a letter: only its topic still has it";
 
-	*out_r = *letter;
-	out_r->topic = t->s.kafka_topic;
-	out_r->headers = h;
-	out_r->n_headers = 0;
-	for (int i = 0; i < letter->n_headers; i++) {
-		if (strncmp(letter->headers[i].name, "dlq-", 4) != 0)
-			h[out_r->n_headers++] = letter->headers[i];
-	}
-	return header_of(letter, "dlq-left-out", NULL) == NULL;
+static bool
+is_left_out(const struct bus_msg *letter)
+{
+	return header_of(letter, "dlq-left-out", NULL) != NULL;
 }
 
-/* All `n`, in their order, and wait until Kafka has them. *said_r: how many were. */
+/* As it was before it became a letter; one that bears no message any more is put behind the other
+ * letters, as it is. *goes_r: it goes. */
+static struct bus_msg
+message_of(struct tool *t, struct arena *a, const struct bus_msg *letter, bool *goes_r)
+{
+	struct bus_header *h = arena_get(a, (size_t)letter->n_headers * sizeof(*h) + 1);
+	struct bus_msg m = *letter;
+
+	*goes_r = !is_left_out(letter);
+	if (!*goes_r) {
+		print_line(letter);
+		printf("  %s\n", LEFT_OUT);
+		return m;
+	}
+	m.topic = t->s.kafka_topic;
+	m.headers = h;
+	m.n_headers = 0;
+	for (int i = 0; i < letter->n_headers; i++) {
+		if (strncmp(letter->headers[i].name, "dlq-", 4) != 0)
+			h[m.n_headers++] = letter->headers[i];
+	}
+	return m;
+}
+
+/* With a full queue there is nothing to do but to wait for it. */
+static enum err
+say(struct bus_out *out, const struct bus_msg *m)
+{
+	struct bus_receipt got;
+	enum err e = bus_say(out, m, 0);
+
+	if (e != E_BUSY)
+		return e;
+	if ((e = bus_settle(out, WAIT_MS, &got)) != OK)
+		return e;
+	return bus_say(out, m, 0);
+}
+
+/* All `n`, in their order, and wait until Kafka has them. *said_r: how many went. */
 static enum err
 send_again(struct tool *t, struct arena *a, const struct bus_msg *letters, int n, int *said_r)
 {
 	struct bus_conf conf = { .servers = t->s.kafka_bootstrap_servers, .client = "usherctl" };
 	struct bus_out *out = bus_out_open(&conf);
 	struct bus_receipt got;
-	struct bus_msg m;
+	int said = 0;
 	enum err e = bus_warm(out, t->s.kafka_topic, WAIT_MS);
 
-	*said_r = 0;
 	for (int i = 0; i < n && e == OK; i++) {
-		if (!message_of(t, a, &letters[i], &m)) {
-			print_line(&letters[i]);
-			puts("  was too large for a letter: only its topic still has it");
-			continue;
-		}
-		e = bus_say(out, &m, i);
-		*said_r += e == OK;
+		bool goes;
+		struct bus_msg m = message_of(t, a, &letters[i], &goes);
+
+		e = say(out, &m);
+		said += goes;
 	}
 	if (e == OK)
 		e = bus_settle(out, WAIT_MS, &got);
 	bus_out_close(&out);
+	*said_r = e == OK ? said : 0;
 	return e;
 }
 
-/* Where each partition's letters end that were sent again. */
+/* How far each partition was gone through. */
+struct progress {
+	struct bus_place end[PARTITIONS_MOST];
+	bool is_over[PARTITIONS_MOST];
+	int n;
+};
+
+/* Of letter `m`'s partition; -1: there are too many. */
 static int
-ends_of(const struct bus_msg *m, int n, struct bus_place ends[PARTITIONS_MOST])
+progress_of(struct progress *p, const struct bus_msg *m)
 {
-	int found = 0;
+	int i = 0;
 
-	for (int i = 0; i < n; i++) {
-		int p = 0;
-
-		while (p < found && ends[p].partition != m[i].partition)
-			p++;
-		if (p == PARTITIONS_MOST)
-			break;
-		found += p == found;
-		ends[p] = (struct bus_place){ m[i].partition, m[i].offset + 1 };
-	}
-	return found;
+	while (i < p->n && p->end[i].partition != m->partition)
+		i++;
+	if (i == PARTITIONS_MOST)
+		return -1;
+	if (i == p->n)
+		p->end[p->n++] = (struct bus_place){ m->partition, m->offset };
+	return i;
 }
 
-/* Keep those that were there before we began: what comes back is left for another day. */
+/* Keep those that were there before we began: what comes back is left for another day, and so is
+ * what lies behind it, for a topic is shortened from its beginning only. */
 static int
-keep_older(struct bus_msg *m, int n, int64_t ms)
+keep_older(struct bus_msg *m, int n, int64_t ms, struct progress *p)
 {
 	int kept = 0;
 
+	*p = (struct progress){ .n = 0 };
 	for (int i = 0; i < n; i++) {
-		if (m[i].timestamp_ms < ms)
-			m[kept++] = m[i];
+		int at = progress_of(p, &m[i]);
+
+		if (at < 0 || p->is_over[at])
+			continue;
+		p->is_over[at] = m[i].timestamp_ms >= ms;
+		if (p->is_over[at])
+			continue;
+		p->end[at].offset = m[i].offset + 1;
+		m[kept++] = m[i];
 	}
 	return kept;
 }
@@ -252,15 +293,16 @@ static enum err
 replay_some(struct tool *t, struct arena *a, int64_t began_ms, int *n_r, int *said_r)
 {
 	struct bus_conf conf = dead_letters(t);
-	struct bus_place ends[PARTITIONS_MOST];
+	struct progress p;
 	struct bus_msg *m;
-	enum err e = bus_look(&conf, a, &BEGINNING, AT_ONCE, WAIT_MS, &m, n_r);
+	bool more;
+	enum err e = bus_look(&conf, a, &BEGINNING, AT_ONCE, WAIT_MS, &m, n_r, &more);
 
 	*said_r = 0;
-	*n_r = e == OK ? keep_older(m, *n_r, began_ms) : 0;
+	*n_r = e == OK ? keep_older(m, *n_r, began_ms, &p) : 0;
 	if (*n_r == 0 || (e = send_again(t, a, m, *n_r, said_r)) != OK)
 		return e;
-	return bus_forget(&conf, ends, ends_of(m, *n_r, ends), WAIT_MS);
+	return bus_forget(&conf, p.end, p.n, WAIT_MS);
 }
 
 static int
@@ -294,6 +336,8 @@ ctl_dlq_replay(struct tool *t)
 		return replay_all(t);
 	if ((status = letter_at(t, "dlq replay", &m)) != DONE)
 		return status;
+	if (is_left_out(&m))
+		return ctl_fail("dlq replay", LEFT_OUT);
 	e = send_again(t, t->arena, &m, 1, &said);
 	if (e != OK)
 		return fail_kafka("dlq replay", e);

@@ -53,7 +53,7 @@
 
 /* What goes up and down: set by the one process that knows. */
 #define GAUGE_LIST(X)                                                                       \
-	X(OUTBOX_DEPTH,   "usher_outbox_depth",            "events that wait for Kafka")    \
+	X(OUTBOX_DEPTH,   "usher_outbox_depth",            "events that wait for Kafka, counted up to a million") \
 	X(OUTBOX_AGE_MS,  "usher_outbox_age_milliseconds", "age of the oldest of them")     \
 	X(OUTBOX_HELD,    "usher_outbox_held_keys",        "keys whose next event Kafka refuses, and that wait for it") \
 	X(BEHIND_DEPTH,   "usher_behind_depth",            "users whose written-behind changes wait in Redis") \

@@ -16,15 +16,18 @@ static const struct db_stmt SQL[] = {
 	[IS_EMPTY] = { "outbox_is_empty",
 		"SELECT (NOT EXISTS (SELECT FROM outbox))::int", 0, false },
 	[OLDEST] = { "outbox_oldest",
-		"SELECT seq, id, aggregateid, type, payload, request_id, traceparent FROM outbox"
-		" WHERE aggregateid <> ALL ($2::text[]) ORDER BY seq LIMIT $1::int", 2, false },
+		"SELECT seq, id, aggregateid, type, payload, request_id, traceparent FROM ("
+		" SELECT *, sum(octet_length(payload::text)) OVER (ORDER BY seq ROWS UNBOUNDED PRECEDING)"
+		"  - octet_length(payload::text) AS before FROM (SELECT * FROM outbox"
+		"  WHERE aggregateid <> ALL ($2::text[]) ORDER BY seq LIMIT $1::int) oldest) o"
+		" WHERE before < $3::int ORDER BY seq", 3, false },
 	[DONE] = { "outbox_done", "DELETE FROM outbox WHERE seq = ANY ($1::bigint[])", 1, true },
 	[STATE] = { "outbox_state",
 		"SELECT n, COALESCE((extract(epoch FROM clock_timestamp() - e.created_at) * 1000)::bigint, 0),"
 		" COALESCE(o.seq, 0), o.aggregateid, o.type, o.id"
-		" FROM (SELECT count(*) AS n FROM outbox) d"
+		" FROM (SELECT count(*) AS n FROM (SELECT FROM outbox LIMIT $1::int) counted) d"
 		" LEFT JOIN (SELECT * FROM outbox ORDER BY seq LIMIT 1) o ON true"
-		" LEFT JOIN events e ON e.event_id = o.id", 0, false },
+		" LEFT JOIN events e ON e.event_id = o.id", 1, false },
 };
 const struct db_set OUTBOX_STATEMENTS = { SQL, NELEM(SQL) };
 
@@ -96,8 +99,9 @@ outbox_oldest(struct ctx *c, int most, const char *const *held, int n_held,
 	      struct outbox_row **rows_r, int *n_r)
 {
 	return db_many(c->db, c->arena, &SQL[OLDEST],
-		       ARGS(db_int(c->arena, most), text_array(c->arena, held, n_held)), &ROW, 1,
-		       rows_r, n_r);
+		       ARGS(db_int(c->arena, most), text_array(c->arena, held, n_held),
+			    db_int(c->arena, OUTBOX_BYTES)),
+		       &ROW, 1, rows_r, n_r);
 }
 
 enum err
@@ -109,5 +113,6 @@ outbox_done(struct ctx *c, const int64_t *seqs, int n)
 enum err
 outbox_state(struct ctx *c, struct outbox_state *out_r)
 {
-	return db_one(c->db, c->arena, &SQL[STATE], NULL, &STATE_ROW, 1, out_r);
+	return db_one(c->db, c->arena, &SQL[STATE], ARGS(db_int(c->arena, OUTBOX_COUNTED)),
+		      &STATE_ROW, 1, out_r);
 }

@@ -26,14 +26,20 @@ enum err outbox_claim(struct ctx *c) MUST_CHECK;
 /* Is there anything in it? For whoever has nothing to do but to look. */
 enum err outbox_is_empty(struct ctx *c, bool *empty_r) MUST_CHECK;
 
-/* The oldest rows, at most `most`, in the arena; those of the `held` keys are passed over. */
+enum {
+	OUTBOX_BYTES = 8 * 1024 * 1024, /* of payload, after which no further row is read at once */
+	OUTBOX_COUNTED = 1000000,	/* rows; so many or more are not counted on */
+};
+
+/* The oldest rows, at most `most` and OUTBOX_BYTES, but one at least, in the arena; those of the `held` keys are passed over. */
 enum err outbox_oldest(struct ctx *c, int most, const char *const *held, int n_held,
 		       struct outbox_row **rows_r, int *n_r) MUST_CHECK;
 
 /* Kafka has these: remove them. */
 enum err outbox_done(struct ctx *c, const int64_t *seqs, int n) MUST_CHECK;
 
-/* How much waits, and what has waited longest; texts NULL if it is empty. */
+/* How much waits (OUTBOX_COUNTED is that many or more), and what has waited longest; texts NULL if
+ * it is empty. */
 struct outbox_state {
 	int64_t depth, oldest_ms, seq;
 	const char *key, *type, *id;

@@ -60,7 +60,8 @@ struct bus_msg {
 };
 
 enum {
-	BUS_MOST = 10000, /* messages that may wait for their reports at one time */
+	BUS_MOST = 10000,	     /* messages that may wait for their reports at one time */
+	BUS_BYTES = 8 * 1024 * 1024, /* of values, after which no further message is read at once */
 };
 
 /* What bus_settle learned. */
@@ -121,7 +122,7 @@ struct bus_lag {
  * nothing yet. Never NULL; joins at first use. `conf` and its texts are kept by reference. */
 struct bus_in *bus_in_open(const struct bus_conf *conf);
 
-/* Up to `most` messages: waits at most wait_ms for the first and not at all for the rest.
+/* Up to `most` messages and BUS_BYTES, the last one above them: waits at most wait_ms for the first and not at all for the rest.
  * They and the array live in the arena. OK, perhaps with none; E_UNAVAILABLE, with none.
  * Call it at least every five minutes, or the group goes on without us. */
 enum err bus_hear(struct bus_in *in, struct arena *a, int most, int wait_ms,
@@ -148,10 +149,12 @@ struct bus_place {
 };
 
 /* Read conf's topic without a group, from `at` on (from its beginning: { -1, 0 }) to where it ends
- * now: at most `most` messages, in the arena, in order within a partition. OK, perhaps with none;
- * E_NOT_FOUND (no such topic), E_FORBIDDEN; E_UNAVAILABLE where it was not whole within wait_ms. */
+ * now: at most `most` messages and BUS_BYTES, the last one above them, in the arena, in order within
+ * a partition; *more_r: there are more. OK, perhaps with none; E_NOT_FOUND (no such topic),
+ * E_FORBIDDEN; E_UNAVAILABLE where it was not whole within wait_ms. */
 enum err bus_look(const struct bus_conf *conf, struct arena *a, const struct bus_place *at,
-		  int most, int wait_ms, struct bus_msg **msgs_r, int *n_r) MUST_CHECK;
+		  int most, int wait_ms, struct bus_msg **msgs_r, int *n_r,
+		  bool *more_r) MUST_CHECK;
 
 /* Take out of conf's topic what lies before these `n` places. */
 enum err bus_forget(const struct bus_conf *conf, const struct bus_place *before, int n,

@@ -38,6 +38,7 @@ struct hearing {
 	struct arena *a;
 	struct bus_msg *msg;
 	int n;
+	size_t bytes;
 };
 
 struct bus_in *
@@ -119,8 +120,10 @@ in_poll(struct bus_in *in, struct hearing *h, int wait_ms)
 		h->n = 0; /* what was taken just now is somebody else's */
 		in_rebalance(in, ev);
 	} else if (rd_kafka_event_type(ev) == RD_KAFKA_EVENT_FETCH) {
-		while (h->msg != NULL && (m = rd_kafka_event_message_next(ev)) != NULL)
+		while (h->msg != NULL && (m = rd_kafka_event_message_next(ev)) != NULL) {
+			h->bytes += m->len;
 			bus_copy_message(h->a, m, &h->msg[h->n++]);
+		}
 	}
 	link_take(&in->link, ev);
 	rd_kafka_event_destroy(ev);
@@ -180,7 +183,7 @@ in_ready(struct bus_in *in)
 enum err
 bus_hear(struct bus_in *in, struct arena *a, int most, int wait_ms, struct bus_batch *heard_r)
 {
-	struct hearing h = { a, arena_get(a, (size_t)most * sizeof(*h.msg)), 0 };
+	struct hearing h = { a, arena_get(a, (size_t)most * sizeof(*h.msg)), 0, 0 };
 	int64_t until = bus_from_now(wait_ms), silence;
 	enum err e;
 
@@ -190,7 +193,8 @@ bus_hear(struct bus_in *in, struct arena *a, int most, int wait_ms, struct bus_b
 	link_hear_news(&in->link);
 	/* Silence may be an outage: then half the time goes into asking. */
 	silence = in->link.is_there ? until : bus_from_now(wait_ms / 2);
-	while (h.n < most && !in->link.died && in_poll(in, &h, h.n > 0 ? 0 : bus_left_ms(silence)))
+	while (h.n < most && h.bytes < BUS_BYTES && !in->link.died &&
+	       in_poll(in, &h, h.n > 0 ? 0 : bus_left_ms(silence)))
 		continue;
 	if (in->link.died) {
 		in_shut(in);

@@ -22,6 +22,7 @@ struct look {
 	struct arena *a;
 	struct bus_msg *msg;
 	int n, most;
+	size_t bytes;
 };
 
 /* Which partitions have anything from `at` on, and where they end. */
@@ -55,6 +56,12 @@ find_spans(struct look *k, const struct bus_place *at, int wait_ms)
 	return bus_verdict_on(code);
 }
 
+static bool
+is_full(const struct look *k)
+{
+	return k->n == k->most || k->bytes >= BUS_BYTES;
+}
+
 static void
 take(struct look *k, const rd_kafka_message_t *m)
 {
@@ -66,10 +73,12 @@ take(struct look *k, const rd_kafka_message_t *m)
 		i++;
 	if (m->offset >= k->high[i])
 		return;
+	if (is_full(k))
+		return;
 	if (m->offset == k->high[i] - 1)
 		k->open--;
-	if (k->n < k->most)
-		bus_copy_message(k->a, m, &k->msg[k->n++]);
+	k->bytes += m->len;
+	bus_copy_message(k->a, m, &k->msg[k->n++]);
 }
 
 static enum err
@@ -81,7 +90,7 @@ read_spans(struct look *k, int wait_ms)
 	rd_kafka_event_t *ev;
 
 	rd_kafka_assign(k->link.rk, k->from);
-	while (k->open > 0 && k->n < k->most && bus_left_ms(until) > 0) {
+	while (k->open > 0 && !is_full(k) && bus_left_ms(until) > 0) {
 		if ((ev = rd_kafka_queue_poll(messages, bus_left_ms(until))) == NULL)
 			break;
 		if (rd_kafka_event_type(ev) == RD_KAFKA_EVENT_FETCH) {
@@ -95,7 +104,7 @@ read_spans(struct look *k, int wait_ms)
 	while ((ev = rd_kafka_queue_poll(messages, 0)) != NULL)
 		rd_kafka_event_destroy(ev);
 	rd_kafka_queue_destroy(messages);
-	return k->open > 0 && k->n < k->most ? E_UNAVAILABLE : OK;
+	return k->open > 0 && !is_full(k) ? E_UNAVAILABLE : OK;
 }
 
 static enum err
@@ -112,12 +121,13 @@ look_open(struct look *k)
 
 enum err
 bus_look(const struct bus_conf *conf, struct arena *a, const struct bus_place *at, int most,
-	 int wait_ms, struct bus_msg **msgs_r, int *n_r)
+	 int wait_ms, struct bus_msg **msgs_r, int *n_r, bool *more_r)
 {
 	struct look k = { .link = { .conf = conf, .side = "look" }, .a = a, .most = most };
 	enum err e;
 
 	*n_r = 0;
+	*more_r = false;
 	if ((e = look_open(&k)) != OK)
 		return e;
 	k.msg = arena_get(a, (size_t)most * sizeof(*k.msg));
@@ -129,6 +139,7 @@ bus_look(const struct bus_conf *conf, struct arena *a, const struct bus_place *a
 	link_shut(&k.link);
 	*msgs_r = k.msg;
 	*n_r = k.n;
+	*more_r = k.open > 0;
 	return e;
 }
 

@@ -50,7 +50,9 @@ struct inbox {
 	const struct intake *intake;
 	struct bus_conf in_conf, out_conf;
 	struct bus_in *in;
-	struct arena *batch; /* what was heard; each try of it has the turn's arena */
+	struct arena *memory; /* of what was heard; each try of it has the turn's arena */
+	struct bus_batch batch;
+	bool parked[BATCH];  /* which of the batch's messages are done with so */
 	struct bus_out *out; /* for dead letters; opened for the first */
 	char dead_topic[256], group[300];
 	int64_t gauged_us;
@@ -63,7 +65,7 @@ begin(struct ctx *c, const struct intake *intake)
 {
 	struct inbox *x = must_alloc(sizeof(*x));
 
-	*x = (struct inbox){ .intake = intake, .batch = arena_new(BATCH_BYTES) };
+	*x = (struct inbox){ .intake = intake, .memory = arena_new(BATCH_BYTES) };
 	strcpy(stpcpy(x->dead_topic, c->conf->kafka_topic), ".dlq");
 	strcpy(stpcpy(x->group, c->conf->kafka_group_id), intake->group_end);
 	x->in_conf = (struct bus_conf){ .servers = c->conf->kafka_bootstrap_servers,
@@ -135,11 +137,13 @@ post(struct inbox *x, const struct bus_msg *letter)
 	return e;
 }
 
-/* OK when Kafka has the letter, or none is written; else the day is bad. */
+/* OK when Kafka has the letter, or none is written; else the day is bad. Once for each message of
+ * the batch, however often that is tried. */
 static enum err
 park(struct ctx *c, struct inbox *x, const struct bus_msg *m, const char *why)
 {
 	struct bus_msg letter = letter_of(c, x, m, why);
+	bool *parked = &x->parked[m - x->batch.msg];
 	enum err e;
 
 	if (!x->intake->parks)
@@ -155,6 +159,7 @@ park(struct ctx *c, struct inbox *x, const struct bus_msg *m, const char *why)
 		x->complained = true;
 		return E_UNAVAILABLE;
 	}
+	*parked = true;
 	metric_add(METRIC_EVENTS_PARKED, 1);
 	log_error(EV("event.parked"), KS("why", why), KI("partition", m->partition),
 		  KI("offset", m->offset));
@@ -168,6 +173,16 @@ is_passing(enum err e)
 	return e == E_UNAVAILABLE || e == E_BUSY || e == E_UNCERTAIN;
 }
 
+/* `n` events had their effects, all but `fresh` of them earlier. */
+static void
+count(const struct inbox *x, int n, int fresh)
+{
+	if (x->intake != &EFFECTS)
+		return;
+	metric_add(METRIC_EVENTS_CONSUMED, (uint64_t)n);
+	metric_add(METRIC_EVENTS_DUPLICATE, (uint64_t)(n - fresh));
+}
+
 /* One message alone, after its batch failed: so the one that the database refuses is found. */
 static enum err
 take_one(struct ctx *c, struct inbox *x, const struct bus_msg *m, const struct incoming *ev)
@@ -178,6 +193,8 @@ take_one(struct ctx *c, struct inbox *x, const struct bus_msg *m, const struct i
 	for (size_t try = 0; try < NELEM(TRY_AFTER_MS); try++) {
 		service_pause(TRY_AFTER_MS[try]);
 		e = x->intake->apply(c, ev, 1, &fresh);
+		if (e == OK)
+			count(x, 1, fresh);
 		if (e == OK || is_passing(e))
 			return e;
 		metric_add(METRIC_EVENTS_RETRIED, 1);
@@ -193,8 +210,9 @@ struct sorted {
 };
 
 static enum err
-sort_out(struct ctx *c, struct inbox *x, const struct bus_batch *b, struct sorted *s)
+sort_out(struct ctx *c, struct inbox *x, struct sorted *s)
 {
+	const struct bus_batch *b = &x->batch;
 	enum err e;
 
 	s->ev = arena_get(c->arena, (size_t)b->n * sizeof(*s->ev));
@@ -203,6 +221,8 @@ sort_out(struct ctx *c, struct inbox *x, const struct bus_batch *b, struct sorte
 		const struct bus_msg *m = &b->msg[i];
 		const char *why;
 
+		if (x->parked[i])
+			continue;
 		if (effect_decode(c->arena, m->value, m->value_len, &s->ev[s->n], &why) == OK)
 			s->msg[s->n++] = m;
 		else if ((e = park(c, x, m, why)) != OK)
@@ -211,13 +231,12 @@ sort_out(struct ctx *c, struct inbox *x, const struct bus_batch *b, struct sorte
 	return OK;
 }
 
-/* Again from the start after a bad day: what was parked is parked twice, what had its effect
- * is known by its id. */
+/* Again from the start after a bad day: what had its effect is known by its id. */
 static enum err
-take(struct ctx *c, struct inbox *x, const struct bus_batch *b)
+take(struct ctx *c, struct inbox *x)
 {
 	struct sorted s = { 0 };
-	enum err e = sort_out(c, x, b, &s);
+	enum err e = sort_out(c, x, &s);
 	int fresh = 0;
 
 	if (e != OK || s.n == 0)
@@ -232,10 +251,7 @@ take(struct ctx *c, struct inbox *x, const struct bus_batch *b)
 		}
 		return OK;
 	}
-	if (x->intake == &EFFECTS) {
-		metric_add(METRIC_EVENTS_CONSUMED, (uint64_t)s.n);
-		metric_add(METRIC_EVENTS_DUPLICATE, (uint64_t)(s.n - fresh));
-	}
+	count(x, s.n, fresh);
 	return OK;
 }
 
@@ -269,16 +285,16 @@ int
 inbox_turn(struct ctx *c, void *state)
 {
 	struct inbox *x = state;
-	struct bus_batch b;
 	enum err e;
 
 	gauge(c, x);
-	arena_reset(x->batch);
-	if (bus_hear(x->in, x->batch, BATCH, HEAR_MS, &b) != OK)
+	arena_reset(x->memory);
+	memset(x->parked, 0, sizeof(x->parked));
+	if (bus_hear(x->in, x->memory, BATCH, HEAR_MS, &x->batch) != OK)
 		return TROUBLE_MS;
-	if (b.n == 0)
+	if (x->batch.n == 0)
 		return 0;
-	while ((e = take(c, x, &b)) != OK) {
+	while ((e = take(c, x)) != OK) {
 		if (!x->complained)
 			log_warn(EV("inbox.waits"), KS("why", err_row(e)->name));
 		x->complained = true;
@@ -289,10 +305,10 @@ inbox_turn(struct ctx *c, void *state)
 		clock_tick();
 	}
 	if (x->complained)
-		log_info(EV("inbox.goes_on"), KI("events", b.n));
+		log_info(EV("inbox.goes_on"), KI("events", x->batch.n));
 	x->complained = false;
-	if (bus_done(x->in, &b, DONE_MS) != OK)
-		log_warn(EV("inbox.not_told"), KI("events", b.n));
+	if (bus_done(x->in, &x->batch, DONE_MS) != OK)
+		log_warn(EV("inbox.not_told"), KI("events", x->batch.n));
 	return 0;
 }
 
@@ -304,6 +320,6 @@ inbox_end(struct ctx *c, void *state)
 	(void)c;
 	bus_in_close(&x->in);
 	bus_out_close(&x->out);
-	arena_free(&x->batch);
+	arena_free(&x->memory);
 	free(x);
 }

@@ -32,7 +32,8 @@ enum {
 	HELD_MOST = 100, /* keys; with more of them the trouble is not theirs */
 	HOLD_US = 60 * 1000000,
 	GAUGE_US = 2 * 1000000,
-	KEY_SIZE = 64, /* a user's id or an event's */
+	GAUGE_PART = 20, /* of the time may go into counting, at most: a twentieth */
+	KEY_SIZE = 64,	 /* a user's id or an event's */
 };
 
 struct relay {
@@ -46,7 +47,7 @@ struct relay {
 	char first_key[KEY_SIZE];
 	int n_held;
 	char held[HELD_MOST][KEY_SIZE];
-	int64_t held_until_us, gauged_us;
+	int64_t held_until_us, gauge_at_us;
 };
 
 void *
@@ -120,6 +121,13 @@ warm(struct ctx *c, struct relay *r)
  * Keys that are held back
  */
 
+/* Refused for what the row is, not for what we may. */
+static bool
+is_of_row(enum err e)
+{
+	return e == E_TOO_LARGE || e == E_INVALID;
+}
+
 static bool
 is_held(const struct relay *r, const char *key)
 {
@@ -130,17 +138,22 @@ is_held(const struct relay *r, const char *key)
 	return false;
 }
 
-static void
-hold(struct relay *r, const char *key, int64_t seq, enum err why)
+/* Whether it could be: with a full list nothing more may be said, or what follows on the key
+ * would be said without it. */
+static bool
+hold(struct ctx *c, struct relay *r, const char *key, int64_t seq, enum err why)
 {
+	if (r->n_held == HELD_MOST) {
+		refused(c, r, why);
+		return false;
+	}
 	log_error(EV("relay.key_held"), KI("seq", seq), KS("key", key),
 		  KS("why", err_row(why)->name));
-	if (r->n_held == HELD_MOST)
-		return;
 	if (r->n_held == 0)
 		r->held_until_us = clock_read_us() + HOLD_US;
 	snprintf(r->held[r->n_held++], KEY_SIZE, "%s", key);
 	metric_set(METRIC_OUTBOX_HELD, (uint64_t)r->n_held);
+	return true;
 }
 
 /* After their time all are tried once more; being the oldest, each alone and before all others. */
@@ -195,16 +208,18 @@ say_rows(struct ctx *c, struct relay *r, const struct outbox_row *rows, int n)
 {
 	r->said = 0;
 	for (int i = 0; i < n; i++) {
-		enum err e = is_held(r, rows[i].key) ? E_INVALID : say_row(c, r, &rows[i]);
+		enum err e;
 
+		if (is_held(r, rows[i].key))
+			continue;
+		e = say_row(c, r, &rows[i]);
 		if (e == OK && r->said++ == 0) {
 			r->first_seq = rows[i].seq;
 			snprintf(r->first_key, KEY_SIZE, "%s", rows[i].key);
 		}
-		if ((e == E_TOO_LARGE || e == E_INVALID) && !is_held(r, rows[i].key))
-			hold(r, rows[i].key, rows[i].seq, e);
-		else if (e != OK && e != E_INVALID)
-			return e;
+		if (e == OK || (is_of_row(e) && hold(c, r, rows[i].key, rows[i].seq, e)))
+			continue;
+		return e;
 	}
 	return OK;
 }
@@ -226,12 +241,12 @@ static int
 find_refused(struct ctx *c, struct relay *r, enum err e)
 {
 	r->warm = false; /* the client went with what was taken back */
-	if (e != E_TOO_LARGE && e != E_INVALID) {
+	if (!is_of_row(e)) {
 		refused(c, r, e);
 		return TROUBLE_MS;
 	}
-	if (r->said == 1)
-		hold(r, r->first_key, r->first_seq, e);
+	if (r->said == 1 && !hold(c, r, r->first_key, r->first_seq, e))
+		return TROUBLE_MS;
 	r->most = 1;
 	return 0;
 }
@@ -258,16 +273,21 @@ settle(struct ctx *c, struct relay *r)
 	}
 }
 
-/* How much waits: asked now and then, since it counts all of it. */
+/* How much waits: asked now and then, and where counting takes long more seldom. */
 static void
 gauge(struct ctx *c, struct relay *r, bool empty)
 {
+	int64_t began = clock_read_us(), took;
 	struct outbox_state s = { 0 };
+	enum err e;
 
-	if (clock_read_us() - r->gauged_us < GAUGE_US)
+	if (began < r->gauge_at_us)
 		return;
-	r->gauged_us = clock_read_us();
-	if (!empty && outbox_state(c, &s) != OK)
+	e = empty ? OK : outbox_state(c, &s);
+	took = clock_read_us() - began;
+	r->gauge_at_us =
+		began + took + (took * GAUGE_PART > GAUGE_US ? took * GAUGE_PART : GAUGE_US);
+	if (e != OK)
 		return;
 	metric_set(METRIC_OUTBOX_DEPTH, (uint64_t)s.depth);
 	metric_set(METRIC_OUTBOX_AGE_MS, (uint64_t)s.oldest_ms);

@@ -14,6 +14,15 @@ local function nickname(n) return string.format('{"nickname":"%014d"}', n) end
 
 local JSON = "application/json"
 
+local function phone(n) return string.format('{"phone":"%014d"}', n) end
+
+local function async(id, token, body)
+	local headers = bearer(token)
+	headers["Content-Type"] = JSON
+	headers["Prefer"] = "respond-async"
+	return wrk.format("PATCH", "/api/v1/users/" .. id, headers, body):sub(1, -#body - 1)
+end
+
 -- Each makes the fixed part of a user's request; what "body" gives is put behind it each time,
 -- always of the same length.
 local KINDS = {
@@ -35,6 +44,9 @@ local KINDS = {
 		end,
 		body = nickname,
 	},
+	-- as patch, in no hurry; and of a field that search does not look at
+	behind = { head = function(id, token) return async(id, token, nickname(0)) end, body = nickname },
+	behind_phone = { head = function(id, token) return async(id, token, phone(0)) end, body = phone },
 	login = {
 		head = function(id)
 			local body = string.format('{"email":"user%d@bench.example","password":"%s"}', id, PASSWORD)

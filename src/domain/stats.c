@@ -10,7 +10,7 @@ const struct shape STATS_QUERY = SHAPE(struct stats_query,
 
 const struct shape STATS = SHAPE(struct stats,
 	{ F(struct stats, day), .use = STATS_OF_DAY, .help = "in UTC", .example = "2026-01-01" },
-	{ F(struct stats, users), .use = STATS_TOTALS, .help = "how many there are now" },
+	{ F(struct stats, users), .use = STATS_TOTALS, .help = "how many there are now; of more than 100000 about, as PostgreSQL last estimated" },
 	{ F(struct stats, new_users), .use = STATS_OF_DAY | STATS_TOTALS },
 	{ F(struct stats, logins), .use = STATS_OF_DAY | STATS_TOTALS },
 	{ F(struct stats, failed_logins), .use = STATS_OF_DAY | STATS_TOTALS },
@@ -27,7 +27,9 @@ static const struct db_stmt SQL[] = {
 		" LEFT JOIN stats_daily s ON s.day = CURRENT_DATE - ago GROUP BY ago ORDER BY ago DESC",
 		1, false },
 	[TOTALS] = { "stats_totals",
-		"SELECT (SELECT count(*) FROM users), " SQL_SUMS " FROM stats_daily s", 0, false },
+		"SELECT (SELECT CASE WHEN reltuples <= 100000 THEN (SELECT count(*) FROM users)"
+		"  ELSE reltuples::bigint END FROM pg_class WHERE oid = 'users'::regclass), "
+		SQL_SUMS " FROM stats_daily s", 0, false },
 };
 const struct db_set STATS_STATEMENTS = { SQL, NELEM(SQL) };
 /* clang-format on */

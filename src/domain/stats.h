@@ -18,7 +18,7 @@ extern const struct shape STATS_QUERY;
 struct stats {
 	const char *day; /* NULL in the totals */
 	int64_t new_users, logins, failed_logins, events;
-	int64_t users; /* in the totals: how many there are now */
+	int64_t users; /* in the totals: how many there are now; about, where they are very many */
 };
 
 extern const struct shape STATS;

@@ -13,7 +13,10 @@ setup() {
 	NEW=$(some_id)
 	export NEW
 }
-teardown() { worker_down; }
+teardown() {
+	worker_down
+	the_server_is_well
+}
 
 change_to() { jq -cn --arg o "$1" --arg n "$2" '{current_password: $o, new_password: $n}'; }
 reset_with() { jq -cn --arg t "$1" --arg n "${2-$NEW}" '{token: $t, new_password: $n}'; }
@@ -313,6 +316,28 @@ three_are_done() { [[ $(grep -c request.done "$WORKER_LOG") == 3 ]]; }
 	expect 200
 	TOKEN='' post /auth/password/reset "$(reset_with "$RESET" "$PASSWORD")"
 	faulty body.token
+}
+
+@test "a mail that would bring a token is not sent once a password was set, nor when it comes too late" {
+	the_server_says "RCPT $EMAIL 451 4.7.1 greylisted"
+	TOKEN='' post /auth/password/forgot "$(forgotten "$EMAIL")"
+	expect 202
+	wait_for 20 reset_mail_has 'attempts > 0'
+	post /auth/password "$(change_to "$PASSWORD" "$NEW")"
+	expect 204
+	reset_mail_has "state = 'dropped'"
+
+	TOKEN='' post /auth/password/forgot "$(forgotten "$EMAIL")"
+	expect 202
+	wait_for 20 reset_mail_has 'attempts > 0'
+	owner_sql "UPDATE mail_outbox SET waiting_since = now() - interval '31 minutes', next_try_at = now()
+		WHERE user_id = :id AND state = 'waiting'" "id=$USER_ID"
+	wait_for 20 reset_mail_has "state = 'dropped'"
+	[ "$(mails_of "$EMAIL" reset_password | wc -l)" = 0 ]
+}
+# of the newest
+reset_mail_has() {
+	[[ $(sql "SELECT $1 FROM mail_outbox WHERE user_id = :id AND kind = 'reset_password' ORDER BY id DESC LIMIT 1" "id=$USER_ID") == t ]]
 }
 
 @test "a token is good for its own purpose only" {

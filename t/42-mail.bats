@@ -110,6 +110,10 @@ last_was_processed() {
 	[ "$(outbox_row "$EMAIL" attempts)" = 1 ]
 	run -0 usherctl mail list --state failed
 	[[ $output == *"550 5.1.1"* && $output != *"$EMAIL"* ]]
+	run -0 usherctl mail list
+	[[ $output == *"550 5.1.1"* ]]
+	run -0 usherctl mail list --state sent
+	[[ $output != *"550 5.1.1"* ]]
 	the_server_is_well
 	run -0 usherctl mail retry "$(outbox_row "$EMAIL" id)"
 	[ "$output" = "1 mails wait to be sent" ]
@@ -201,13 +205,12 @@ server_is_said_to_be_back() { eventd_log | tail -n 20 | grep -q '"mail.server_ba
 	wait_for 5 has_state "$EMAIL" sent
 }
 
-@test "a sender that waits for a silent server ends when it is told to" {
+@test "a sender that waits for a silent server ends when it is told to, and gives no mail up for that" {
 	local began
 	EMAIL=$(fresh_address)
 	the_server_says "RCPT $EMAIL hang"
 	sender_instead SMTP_TIMEOUT_SECONDS=60
-	post /users/ "$(sign_up_as "$EMAIL" "$(some_id)")"
-	expect 201
+	a_mail "$EMAIL" "waiting_since" "now() - interval '49 hours'"
 	wait_for 20 tried "$EMAIL" 1
 	began=$SECONDS
 	kill "$SENDER"
@@ -215,17 +218,42 @@ server_is_said_to_be_back() { eventd_log | tail -n 20 | grep -q '"mail.server_ba
 	((SECONDS - began < 8))
 	has_state "$EMAIL" waiting
 }
+# a_mail ADDRESS COLUMN VALUE: one that bears no link
+a_mail() {
+	owner_sql "INSERT INTO mail_outbox (event_id, kind, recipient, $2) VALUES (gen_random_uuid(), 'password_changed', :'to', $3)" \
+		"to=$1"
+}
+
+@test "a mail that ends its senders comes back ever later, and fails at last" {
+	EMAIL=$(fresh_address)
+	the_server_says "RCPT $EMAIL hang"
+	sender_instead SMTP_TIMEOUT_SECONDS=60
+	a_mail "$EMAIL" unsettled 3
+	wait_for 20 tried "$EMAIL" 1
+	sender_killed
+	# two minutes at first, doubled three times
+	[ "$(outbox_row "$EMAIL" "next_try_at BETWEEN now() + interval '14 minutes' AND now() + interval '16 minutes'")" = t ]
+	senders_down
+	owner_sql "UPDATE mail_outbox SET next_try_at = now(), unsettled = 8 WHERE recipient = :'to'" "to=$EMAIL"
+	wait_for 20 has_state "$EMAIL" failed
+	[[ $(outbox_row "$EMAIL" last_error) == *senders* ]]
+	# put back it begins anew
+	the_server_is_well
+	run -0 usherctl mail retry "$(outbox_row "$EMAIL" id)"
+	mail_to "$EMAIL"
+	wait_for 5 has_state "$EMAIL" sent
+	[ "$(outbox_row "$EMAIL" unsettled)" = 0 ]
+}
 
 @test "two daemons share the mails, each sent once" {
 	fresh_user
 	mail_to "$EMAIL"
 	sender_up
-	# forty more of the same at once
+	# so many more at once that one sender is not done with them before the other looks
 	owner_sql "INSERT INTO mail_outbox (event_id, kind, user_id, recipient) SELECT gen_random_uuid(), 'welcome', :id, :'to'
-		FROM generate_series(1, 40)" "id=$USER_ID" "to=$EMAIL"
-	wait_for 20 nothing_waits_for "$EMAIL"
-	[ "$(mails_to "$EMAIL" | wc -l)" = 41 ]
-	[ "$(sql "SELECT max(attempts) FROM mail_outbox WHERE recipient = :'to'" "to=$EMAIL")" = 1 ]
+		FROM generate_series(1, 150)" "id=$USER_ID" "to=$EMAIL"
+	wait_for 60 nothing_waits_for "$EMAIL"
+	[ "$(mails_to "$EMAIL" | wc -l)" = 151 ]
 	grep -q '"mail.sent"' "$BATS_TEST_TMPDIR/sender.log"
 }
 nothing_waits_for() {

@@ -50,10 +50,13 @@ const struct shape ACCEPTED = SHAPE(struct accepted,
 
 enum { VERIFY, ASK_RESET, PEEK, FIND, WRONG, LOCK, CHANGE, RESET };
 
-/* No other token may set a password after this. */
+/* No other token may set a password after this, and none is made for a mail that waits. */
 #define SQL_SPEND_TOKENS(but)                                                             \
 	"spent AS (UPDATE one_time_tokens o SET used_at = now() FROM u WHERE o.user_id = u.id" \
-	"  AND o.purpose = 'reset_password' AND o.used_at IS NULL" but "), "
+	"  AND o.purpose = 'reset_password' AND o.used_at IS NULL" but "), "               \
+	"unsent AS (UPDATE mail_outbox m SET state = 'dropped', next_try_at = now(),"     \
+	"  last_error = 'the password was set meanwhile' FROM u WHERE m.user_id = u.id"   \
+	"  AND m.kind = 'reset_password' AND m.state <> 'sent' AND m.state <> 'dropped'), "
 #define SQL_PASSWORD_CHANGED(by)                                                          \
 	SQL_ACTIVITY("user_password_changed", "비밀번호 변경", "NULL", "u")              \
 	SQL_EVENT("user_password_changed", "u.id", "u.version", "jsonb_build_object('by', '" by "')", "u") \

@@ -16,12 +16,13 @@ static const struct letter {
 	const char *kind;
 	const char *purpose; /* of the token in its link; NULL: it has none */
 	int64_t minutes;     /* that the link is good for */
+	int64_t late_s;	     /* after which nobody waits for it any more; 0: always welcome */
 	const char *page;    /* of the front end, under PUBLIC_URL */
 	struct words {
 		const char *subject, *text; /* {link} */
 	} in[LANG_COUNT];
 } LETTERS[] = {
-	{ "welcome", "verify_email", VERIFY_MINUTES, "/verify-email", {
+	{ "welcome", "verify_email", VERIFY_MINUTES, 0, "/verify-email", {
 	  [EN] = { "Welcome: please confirm your email address",
 	    "Welcome!\n\n"
 	    "An account was made with this email address. Please confirm that the address is yours:\n\n"
@@ -34,7 +35,7 @@ static const struct letter {
 	    "{link}\n\n"
 	    "이 링크는 3일 안에 한 번만 사용할 수 있습니다.\n"
 	    "직접 가입하지 않으셨다면 이 메일을 무시하셔도 됩니다.\n" } } },
-	{ "verify_email", "verify_email", VERIFY_MINUTES, "/verify-email", {
+	{ "verify_email", "verify_email", VERIFY_MINUTES, 0, "/verify-email", {
 	  [EN] = { "Please confirm your new email address",
 	    "An account now has this email address. Please confirm that the address is yours:\n\n"
 	    "{link}\n\n"
@@ -45,7 +46,7 @@ static const struct letter {
 	    "{link}\n\n"
 	    "이 링크는 3일 안에 한 번만 사용할 수 있습니다.\n"
 	    "본인의 계정이 아니라면 이 메일을 무시하셔도 됩니다.\n" } } },
-	{ "reset_password", "reset_password", RESET_MINUTES, "/reset-password", {
+	{ "reset_password", "reset_password", RESET_MINUTES, RESET_MINUTES * 60, "/reset-password", {
 	  [EN] = { "Choose a new password",
 	    "Somebody, we hope you, asked for a new password for your account. Choose it here:\n\n"
 	    "{link}\n\n"
@@ -56,21 +57,21 @@ static const struct letter {
 	    "{link}\n\n"
 	    "이 링크는 30분 안에 한 번만 사용할 수 있습니다.\n"
 	    "직접 요청하지 않으셨다면 이 메일을 무시하셔도 됩니다. 비밀번호는 바뀌지 않습니다.\n" } } },
-	{ "email_changed", NULL, 0, NULL, {
+	{ "email_changed", NULL, 0, 0, NULL, {
 	  [EN] = { "Your email address was changed",
 	    "Your account now has another email address; this one is no longer used.\n\n"
 	    "If you did not change it, somebody else may have your password: please tell us at once.\n" },
 	  [KO] = { "이메일 주소가 변경되었습니다",
 	    "계정의 이메일 주소가 변경되어 이 주소는 더 이상 사용되지 않습니다.\n\n"
 	    "직접 변경하지 않으셨다면 다른 사람이 비밀번호를 알고 있을 수 있으니 즉시 알려 주세요.\n" } } },
-	{ "password_changed", NULL, 0, NULL, {
+	{ "password_changed", NULL, 0, 0, NULL, {
 	  [EN] = { "Your password was changed",
 	    "The password of your account was changed, and your other sessions were ended.\n\n"
 	    "If you did not change it, please ask for a new password at once.\n" },
 	  [KO] = { "비밀번호가 변경되었습니다",
 	    "계정의 비밀번호가 변경되었고 다른 세션은 모두 종료되었습니다.\n\n"
 	    "직접 변경하지 않으셨다면 즉시 비밀번호를 재설정해 주세요.\n" } } },
-	{ "session_reused", NULL, 0, NULL, {
+	{ "session_reused", NULL, 0, 0, NULL, {
 	  [EN] = { "A session of yours was ended",
 	    "A login of your account was used from two places, as happens when it is stolen.\n"
 	    "We have ended that session. Please log in again, and change your password\n"
@@ -135,8 +136,12 @@ letter_write(struct ctx *c, const struct mail *m, struct buf *out, const char **
 	*why_r = "no such kind";
 	if (l == NULL)
 		return E_INVALID;
+	*why_r = "asked for too long ago";
+	if (l->late_s != 0 && m->waited_s > l->late_s)
+		return E_NOT_FOUND;
+	*why_r = "no longer the user's address";
 	if (l->purpose != NULL) {
-		e = onetime_make(c, l->purpose, l->minutes, m->user_id, m->recipient, &token);
+		e = onetime_make(c, l->purpose, l->minutes, m, &token);
 		if (e != OK)
 			return e;
 		link = link_to(c, l->page, token);

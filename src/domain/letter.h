@@ -11,9 +11,9 @@
 #include "mail.h"
 
 /* The whole message for `m`, head and body, in the arena; where its kind has a link, with a
- * fresh one-time token. E_NOT_FOUND: the user is gone, inactive, or has another address.
- * E_INVALID, with *why_r: it can't be written (no such kind, or an address that can't stand
- * in a head). */
+ * fresh one-time token. E_NOT_FOUND, with *why_r: nobody waits for it (the user is gone,
+ * inactive, has another address or a new password, or asked too long ago). E_INVALID, with *why_r:
+ * it can't be written (no such kind, or an address that can't stand in a head). */
 enum err letter_write(struct ctx *c, const struct mail *m, struct buf *out,
 		      const char **why_r) MUST_CHECK;
 

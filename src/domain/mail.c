@@ -1,5 +1,7 @@
-/* mail: four statements and a curve. */
+/* mail: five statements and a curve. */
 #include "mail.h"
+
+#include <string.h>
 
 #include "db.h"
 #include "log.h"
@@ -8,29 +10,34 @@
 
 enum { WAIT_MOST_S = 3600 };
 
-enum { CLAIM, SETTLE, LIST, RETRY };
+enum { CLAIM, SETTLE, LIST, LIST_SENT, RETRY };
 
 /* clang-format off */
-/* An attempt counts when it begins, so that a mail that ends its sender waits ever longer too. */
+/* An attempt counts when it begins, and the claim grows while nobody says what became of the ones
+ * before, so that a mail that ends its sender waits ever longer too. What is over keeps the time of
+ * that in next_try_at. */
 static const struct db_stmt SQL[] = {
 	[CLAIM] = { "mail_claim",
-		"UPDATE mail_outbox m SET attempts = attempts + 1,"
-		"  next_try_at = now() + make_interval(secs => $1::int)"
+		"UPDATE mail_outbox m SET attempts = attempts + 1, unsettled = unsettled + 1,"
+		"  next_try_at = now() + make_interval(secs => $1::int * (1 << LEAST(m.unsettled, 5)))"
 		" FROM (SELECT id FROM mail_outbox WHERE state = 'waiting' AND next_try_at <= now()"
 		"  ORDER BY next_try_at LIMIT 1 FOR UPDATE SKIP LOCKED) due WHERE m.id = due.id"
 		" RETURNING m.id, m.user_id, m.event_id, m.kind, m.recipient, m.language, m.attempts,"
-		"  m.waiting_since < now() - make_interval(hours => $2::int)", 2, true },
+		"  m.unsettled, extract(epoch FROM now() - m.waiting_since)::bigint", 1, true },
 	[SETTLE] = { "mail_settle",
-		"UPDATE mail_outbox SET state = $2, last_error = $3,"
-		"  next_try_at = now() + make_interval(secs => $4::int),"
+		"UPDATE mail_outbox SET state = $2, last_error = $3, unsettled = 0,"
+		"  next_try_at = now() + make_interval(secs => CASE WHEN $2 = 'waiting' THEN $4::int ELSE 0 END),"
 		"  sent_at = CASE WHEN $2 = 'sent' THEN now() END"
 		" WHERE id = $1::bigint AND state = 'waiting'", 4, true },
 	[LIST] = { "mail_list",
 		"SELECT id, state, kind, recipient, created_at, attempts, user_id, last_error"
-		" FROM mail_outbox WHERE ($1::text IS NULL AND state <> 'sent') OR state = $1"
-		" ORDER BY id DESC LIMIT $2::int", 2, false },
+		" FROM mail_outbox WHERE state <> 'sent' AND ($2::text IS NULL OR state = $2)"
+		" ORDER BY id DESC LIMIT $1::int", 2, false },
+	[LIST_SENT] = { "mail_list_sent",
+		"SELECT id, state, kind, recipient, created_at, attempts, user_id, last_error"
+		" FROM mail_outbox WHERE state = 'sent' ORDER BY id DESC LIMIT $1::int", 1, false },
 	[RETRY] = { "mail_retry",
-		"UPDATE mail_outbox SET state = 'waiting', attempts = 0, next_try_at = now(),"
+		"UPDATE mail_outbox SET state = 'waiting', attempts = 0, unsettled = 0, next_try_at = now(),"
 		"  waiting_since = now() WHERE state IN ('failed', 'kept')"
 		"  AND ($1::bigint IS NULL OR id = $1::bigint)", 1, true },
 };
@@ -45,7 +52,8 @@ static const struct shape MAIL = SHAPE(struct mail,
 	{ F(struct mail, recipient), .use = 1 },
 	{ F(struct mail, language), .use = 1 },
 	{ F(struct mail, attempts), .use = 1 },
-	{ F(struct mail, overdue), .use = 1 });
+	{ F(struct mail, unsettled), .use = 1 },
+	{ F(struct mail, waited_s), .use = 1 });
 
 static const struct shape SEEN = SHAPE(struct mail_seen,
 	{ F(struct mail_seen, id), .use = 1 },
@@ -61,10 +69,8 @@ static const struct shape SEEN = SHAPE(struct mail_seen,
 enum err
 mail_claim(struct ctx *c, int64_t lease_s, struct mail *out_r)
 {
-	return db_one(c->db, c->arena, &SQL[CLAIM],
-		      ARGS(db_int(c->arena, lease_s),
-			   db_int(c->arena, c->conf->mail_give_up_hours)),
-		      &MAIL, 1, out_r);
+	return db_one(c->db, c->arena, &SQL[CLAIM], ARGS(db_int(c->arena, lease_s)), &MAIL, 1,
+		      out_r);
 }
 
 enum err
@@ -87,8 +93,9 @@ mail_wait_s(const struct ctx *c, int64_t attempts)
 enum err
 mail_list(struct ctx *c, const char *state, int most, struct mail_seen **rows_r, int *n_r)
 {
-	enum err e = db_many(c->db, c->arena, &SQL[LIST], ARGS(state, db_int(c->arena, most)),
-			     &SEEN, 1, rows_r, n_r);
+	bool sent = state != NULL && strcmp(state, "sent") == 0;
+	enum err e = db_many(c->db, c->arena, &SQL[sent ? LIST_SENT : LIST],
+			     ARGS(db_int(c->arena, most), state), &SEEN, 1, rows_r, n_r);
 
 	for (int i = 0; e == OK && i < *n_r; i++)
 		(*rows_r)[i].recipient = log_masked(c->arena, (*rows_r)[i].recipient);

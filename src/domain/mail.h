@@ -20,11 +20,13 @@ struct mail {
 	const char *event_id, *kind, *recipient;
 	const char *language;	/* en or ko */
 	int64_t attempts;	/* this one included */
-	bool overdue;		/* has waited too long to be put off once more */
+	int64_t unsettled;	/* of them, the last so many: nobody has said what became of it */
+	int64_t waited_s;	/* since it was asked for, or put back */
 };
 /* clang-format on */
 
-/* The next mail that is due, ours for `lease_s` seconds. E_NOT_FOUND: none. */
+/* The next mail that is due, ours for `lease_s` seconds, and ever longer if those who had it before
+ * have not settled it. E_NOT_FOUND: none. */
 enum err mail_claim(struct ctx *c, int64_t lease_s, struct mail *out_r) MUST_CHECK;
 
 /* What became of it: a state of the table, and a word on why (or NULL); one that waits on may

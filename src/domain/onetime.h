@@ -22,9 +22,11 @@
 struct db_set;
 extern const struct db_set ONETIME_STATEMENTS;
 
-/* A new one for the active user whose address this is; *token_r in the arena. E_NOT_FOUND
- * where there is no such user any more, or it has another address. */
-enum err onetime_make(struct ctx *c, const char *purpose, int64_t minutes, int64_t user_id,
-		      const char *address, const char **token_r) MUST_CHECK;
+struct mail;
+
+/* A new one for the active user to whom `m` goes; *token_r in the arena. E_NOT_FOUND where there
+ * is no such user any more, it has another address, or the mail no longer waits. */
+enum err onetime_make(struct ctx *c, const char *purpose, int64_t minutes, const struct mail *m,
+		      const char **token_r) MUST_CHECK;
 
 #endif

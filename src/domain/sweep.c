@@ -19,7 +19,7 @@ static const struct db_stmt SQL[] = {
 	[ENDED] = { "sweep_ended_sessions", SQL_SWEEP("sessions", "ended_at"), 2, true },
 	[TOKENS] = { "sweep_tokens", SQL_SWEEP("one_time_tokens", "expires_at"), 2, true },
 	[PROCESSED] = { "sweep_processed", SQL_SWEEP("processed_events", "processed_at"), 2, true },
-	[MAILS] = { "sweep_mails", SQL_SWEEP("mail_outbox", "state <> 'waiting' AND created_at"), 2, true },
+	[MAILS] = { "sweep_mails", SQL_SWEEP("mail_outbox", "state <> 'waiting' AND next_try_at"), 2, true },
 };
 const struct db_set SWEEP_STATEMENTS = { SQL, NELEM(SQL) };
 

@@ -22,7 +22,8 @@
 enum {
 	IDLE_MS = 200,
 	TROUBLE_MS = 300,
-	LEASE_MORE_S = 60, /* beyond the longest wait for the server: for all else */
+	LEASE_MORE_S = 60,  /* beyond the longest wait for the server: for all else */
+	UNSETTLED_MOST = 8, /* times in a row that a mail may have ended its sender */
 	LETTER_SIZE = 4096,
 };
 
@@ -72,8 +73,12 @@ static const struct fate HELD = { "waiting", METRIC_MAILS_DEFERRED, LOG_DEBUG, "
 static const struct fate FAILED = { "failed", METRIC_MAILS_FAILED, LOG_ERROR, "mail.failed" };
 
 static const struct fate *
-fate_of(enum err e, const struct mail *m)
+fate_of(const struct ctx *c, enum err e, const struct mail *m)
 {
+	bool overdue = m->waited_s > c->conf->mail_give_up_hours * 3600;
+
+	if (e == E_UNAVAILABLE && service_stopping())
+		return &HELD; /* our doing, not the server's */
 	switch (e) {
 	case OK:
 		return &SENT;
@@ -82,7 +87,7 @@ fate_of(enum err e, const struct mail *m)
 	case E_INVALID:
 		return &FAILED;
 	default:
-		return m->overdue ? &FAILED : e == E_UNAVAILABLE ? &HELD : &DEFERRED;
+		return overdue ? &FAILED : e == E_UNAVAILABLE ? &HELD : &DEFERRED;
 	}
 }
 
@@ -119,7 +124,7 @@ send_one(struct ctx *c, struct sender *s, const struct mail *m)
 	int wait_ms;
 
 	if (e == E_NOT_FOUND)
-		return settle(c, m, &DROPPED, "no longer the user's address");
+		return settle(c, m, &DROPPED, why);
 	if (e == E_INVALID)
 		return settle(c, m, &FAILED, why);
 	if (e != OK)
@@ -127,7 +132,7 @@ send_one(struct ctx *c, struct sender *s, const struct mail *m)
 	e = smtp_send(s->smtp, c->conf->mail_from, m->recipient, letter.text, letter.len, &why);
 	if (!service_stopping()) /* which ends a wait, too */
 		note_server(s, e == E_UNAVAILABLE, why);
-	wait_ms = settle(c, m, fate_of(e, m), e == OK ? NULL : why);
+	wait_ms = settle(c, m, fate_of(c, e, m), e == OK ? NULL : why);
 	return e == E_UNAVAILABLE ? (int)c->conf->mail_retry_seconds * 1000 : wait_ms;
 }
 
@@ -140,6 +145,8 @@ mail_turn(struct ctx *c, void *state)
 
 	if (e != OK)
 		return e == E_NOT_FOUND ? IDLE_MS : TROUBLE_MS;
+	if (m.unsettled > UNSETTLED_MOST)
+		return settle(c, &m, &FAILED, "its senders ended before they had done with it");
 	return s->smtp == NULL ? settle(c, &m, &KEPT, NULL) : send_one(c, s, &m);
 }
 

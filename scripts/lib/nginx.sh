@@ -13,7 +13,7 @@ nginx_conf() {
 	((EUID != 0)) || user="user $(id -un) $(id -gn);" # the sockets are ours alone
 	mkdir -p "$NGINX_HOME/usher" "$NGINX_HOME/tmp"
 	for file in "$USHER_ROOT"/nginx/usher/*.conf; do
-		sed "s|unix:/run/usher/|unix:$run/|" "$file" >"$NGINX_HOME/usher/${file##*/}"
+		sed -e "s|unix:/run/usher/|unix:$run/|" -e "s|/usr/share/usher/docs/|$run/docs/|" "$file" >"$NGINX_HOME/usher/${file##*/}"
 	done
 	cp "$USHER_ROOT/nginx/dev-exempt.conf" "$NGINX_HOME/usher/exempt.conf"
 	sed -e "s|@USER@|$user|" -e "s|@PORT@|$USHER_PORT|" -e "s|@RUN@|$run|" \

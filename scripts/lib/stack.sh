@@ -4,7 +4,7 @@
 
 set -euo pipefail
 
-for part in say instance daemon packages build postgres redis kafka mail eventd api nginx; do
+for part in say instance daemon packages build docs postgres redis kafka mail eventd api nginx; do
 	# shellcheck disable=SC1090
 	. "$(dirname "${BASH_SOURCE[0]}")/$part.sh"
 done
@@ -78,6 +78,7 @@ stack_up() {
 	alive kafka || kafka_choose "${KAFKA_WANTED:-real}"
 	stack_each start postgres redis kafka mail
 	step migrate "schema" "" migrate
+	docs_choose "$(run_path)/docs"
 	stack_each restart eventd api nginx
 }
 

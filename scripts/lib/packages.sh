@@ -18,6 +18,8 @@ packages_missing() {
 		case $p in
 		openjdk-*) java_fits && continue ;;
 		nginx-light) command -v nginx >/dev/null && continue ;;
+		nodejs) command -v node >/dev/null && continue ;;
+		npm) command -v npm >/dev/null && continue ;;
 		esac
 		[[ $(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null) == installed ]] || echo "$p"
 	done

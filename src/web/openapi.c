@@ -139,18 +139,16 @@ static const struct {
  * Parameters and headers
  */
 
+/* Without examples: a page would fill them in, and nobody means a version that it has not read. */
 static const struct {
-	const char *name, *help, *example;
+	const char *name, *help;
 	bool (*of)(const struct route *r);
 } PARAMETERS[] = {
-	{ "Accept-Language", "the language of messages, en or ko, with quality values", "ko",
-	  always },
-	{ "X-Request-Id", "1 to 64 letters, digits, . _ -: taken over; else one is made",
-	  "checkout-17", always },
-	{ "If-None-Match", "304 where this version is still the one", "\\\"2\\\"", is_cached },
-	{ "If-Match", "412 unless this version is still the one", "\\\"2\\\"", takes_match },
-	{ "Prefer", "respond-async: 202 as soon as the change is safe", "respond-async",
-	  takes_prefer },
+	{ "Accept-Language", "the language of messages, en or ko, with quality values", always },
+	{ "X-Request-Id", "1 to 64 letters, digits, . _ -: taken over; else one is made", always },
+	{ "If-None-Match", "an ETag that you have: 304 where it is still the one", is_cached },
+	{ "If-Match", "an ETag that you have: 412 unless it is still the one", takes_match },
+	{ "Prefer", "respond-async: 202 as soon as the change is safe", takes_prefer },
 };
 
 static bool
@@ -654,8 +652,8 @@ put_shared_parameters(struct buf *b)
 		buf_key(b, PARAMETERS[i].name);
 		buf_printf(b,
 			   "{\"name\":\"%s\",\"in\":\"header\",\"description\":\"%s\","
-			   "\"schema\":{\"type\":\"string\"},\"example\":\"%s\"}",
-			   PARAMETERS[i].name, PARAMETERS[i].help, PARAMETERS[i].example);
+			   "\"schema\":{\"type\":\"string\"}}",
+			   PARAMETERS[i].name, PARAMETERS[i].help);
 	}
 	buf_lit(b, "},\"headers\":{");
 	for (size_t i = 0; i < NELEM(HEADERS); i++) {

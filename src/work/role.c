@@ -11,8 +11,8 @@
 const struct daemon_role ROLES[] = {
 	{ "relay", "outbox to Kafka", relay_begin, relay_turn, relay_end },
 	{ "consume", "Kafka to effects", inbox_begin, inbox_turn, inbox_end },
-	{ "cache", "repairs cached users that are older than an event", repair_begin, inbox_turn,
-	  inbox_end },
+	{ "cache", "repairs users and sessions in Redis that are older than an event", repair_begin,
+	  inbox_turn, inbox_end },
 	{ "flush", "changes written behind, from Redis to PostgreSQL", flush_begin, flush_turn,
 	  flush_end },
 	{ "mail", "sends the mails that wait", mail_begin, mail_turn, mail_end },

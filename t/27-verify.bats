@@ -35,6 +35,20 @@ tamper() { admin_sql "SET session_replication_role = replica; UPDATE users SET $
 	run -0 usherctl events verify
 }
 
+@test "events that a dump brought from another cluster are hidden from readers, which is said and can be mended" {
+	local type=t$USER_ID mended
+	fresh_admin
+	owner_sql "INSERT INTO events (txid, event_id, event_type, data) VALUES ('9000000000000000', gen_random_uuid(), :'t', '{}')" "t=$type"
+	run usherctl events verify
+	mended=$(sed -n '/^  BEGIN;$/,/^  COMMIT;$/p' "$SOURCES/README.md")
+	owner_sql "$mended"
+	[ "$status" = 1 ]
+	[[ $output == *"up to 9000000000000000,"* ]]
+	as_admin get "/events/?event_type=$type"
+	expect 200 'length == 1'
+	run -0 usherctl events verify
+}
+
 @test "a page of Redis that is no longer the user is found" {
 	redis set "$KEY" "999"$'\n{"id":1}' >/dev/null # an older one would be repaired
 	run -1 usherctl events verify

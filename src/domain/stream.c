@@ -1,4 +1,4 @@
-/* stream: four statements; the order is (txid, position), the bound is pg_snapshot_xmin. */
+/* stream: six statements; the order is (txid, position), the bound is pg_snapshot_xmin. */
 #include "stream.h"
 
 #include <string.h>
@@ -38,7 +38,7 @@ const struct shape STREAM_QUERY = SHAPE(struct stream_query, QUERY_AFTER, QUERY_
 
 const struct shape USER_STREAM_QUERY = SHAPE(struct stream_query, QUERY_AFTER, QUERY_LIMIT);
 
-enum { POST, ALL, OF_TYPE, OF_USER, KNOWN };
+enum { POST, ALL, OF_TYPE, OF_USER, KNOWN, TXIDS };
 
 /* $1 transaction, $2 place, $3 limit */
 #define SQL_READ(also)                                                                        \
@@ -59,6 +59,9 @@ static const struct db_stmt SQL[] = {
 	[KNOWN] = { "stream_user_known",
 		"SELECT 1 WHERE EXISTS (SELECT FROM users WHERE id = $1::bigint)"
 		" OR EXISTS (SELECT FROM events WHERE user_id = $1::bigint)", 1, false },
+	[TXIDS] = { "stream_txids",
+		"SELECT COALESCE((SELECT txid FROM events ORDER BY txid DESC, position DESC LIMIT 1), '0')::text,"
+		" pg_snapshot_xmax(pg_current_snapshot())::text", 0, false },
 };
 const struct db_set STREAM_STATEMENTS = { SQL, NELEM(SQL) };
 
@@ -137,4 +140,22 @@ stream_of_user(struct ctx *c, int64_t user_id, const struct stream_query *q,
 		return e;
 	e = db_do(c->db, &SQL[KNOWN], ARGS(id), &known);
 	return e == OK && known == 0 ? E_NOT_FOUND : e;
+}
+
+struct txids {
+	int64_t newest, next;
+};
+
+static const struct shape TXIDS_ROW = SHAPE(struct txids, { F(struct txids, newest), .use = 1 },
+					    { F(struct txids, next), .use = 1 });
+
+enum err
+stream_txids(struct ctx *c, int64_t *newest_r, int64_t *next_r)
+{
+	struct txids ids;
+	enum err e = db_one(c->db, c->arena, &SQL[TXIDS], NULL, &TXIDS_ROW, 1, &ids);
+
+	*newest_r = e == OK ? ids.newest : 0;
+	*next_r = e == OK ? ids.next : 0;
+	return e;
 }

@@ -58,4 +58,9 @@ enum err stream_read(struct ctx *c, const struct stream_query *q,
 enum err stream_of_user(struct ctx *c, int64_t user_id, const struct stream_query *q,
 			struct stream_page *out_r) MUST_CHECK;
 
+/* Are there events of transactions that are yet to come? So it is where a dump was restored into a new
+ * cluster: readers don't see them before the server's counter has passed theirs. *newest_r: of the
+ * newest event, 0 where there is none; *next_r: the server's next. */
+enum err stream_txids(struct ctx *c, int64_t *newest_r, int64_t *next_r) MUST_CHECK;
+
 #endif

@@ -169,11 +169,15 @@ all_are_seen(int64_t newest, int64_t next)
 int
 ctl_events_verify(struct tool *t)
 {
+	const char *from = ctl_option(t, "--from");
 	struct tally sum = { 0 };
-	int64_t after = 0, newest, next;
+	int64_t after = 1, newest, next;
 	bool seen;
 	int n;
 
+	if (from != NULL && (!text_to_int(from, &after) || after < 1))
+		return ctl_fail("events verify", "ID is a number from 1"), WRONG_CALL;
+	after--;
 	ctl_open_stores(t);
 	if (stream_txids(&t->c, &newest, &next) != OK)
 		return ctl_fail("events verify", db_complaint(t->c.db));

@@ -55,5 +55,6 @@ main(void)
 	log_init("statements_test", "text", "warn");
 	test_program("a worker", ALL_STATEMENTS);
 	test_program("the daemon", DAEMON_STATEMENTS);
+	test_program("the operator's tool", TOOL_STATEMENTS);
 	return tap_end();
 }

@@ -27,6 +27,7 @@
 
 #include "gate.h"
 #include "reply.h"
+#include "route.h"
 #include "turn.h"
 
 enum { REDIS_WAIT_MS = 100 };
@@ -92,6 +93,7 @@ main(int argc, char **argv)
 		service_keep_memory_private();
 	doc_init();
 	metric_init(s.metrics_file);
+	route_init(forever);
 	reply_init(&s);
 	db = (struct db_conf){ .url = s.database_url,
 			       .program = PROGRAM.name,

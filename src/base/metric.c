@@ -20,7 +20,7 @@ struct requests {
 };
 
 static struct metric_memory {
-	cell layout;
+	cell layout, routes; /* numbers that change with the names */
 	cell counter[METRIC_COUNT];
 	cell lag[METRIC_GROUPS][METRIC_PARTITIONS]; /* one more than it is; 0 is unknown */
 	struct requests requests[METRIC_ROUTES][METRIC_STATUSES];
@@ -36,6 +36,16 @@ const int64_t METRIC_BOUNDS_US[METRIC_BUCKETS - 1] = {
 
 /* A number that changes with the names and their order (FNV-1a). */
 static uint64_t
+hash_of(const char *names, uint64_t seed)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325) ^ seed;
+
+	for (const char *p = names; *p != '\0'; p++)
+		h = (h ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
+	return h | 1;
+}
+
+static uint64_t
 layout_of_names(void)
 {
 	static const char NAMES[] =
@@ -43,11 +53,8 @@ layout_of_names(void)
 		METRIC_LIST(X) GAUGE_LIST(X)
 #undef X
 		;
-	uint64_t h = UINT64_C(0xcbf29ce484222325) ^ sizeof(struct metric_memory);
 
-	for (const char *p = NAMES; *p != '\0'; p++)
-		h = (h ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
-	return h | 1;
+	return hash_of(NAMES, sizeof(struct metric_memory));
 }
 
 /* Make the file ours: right size, right layout, else begin again from zero. The lock
@@ -153,4 +160,111 @@ metric_request(int route, int status, int64_t us)
 	ADD(r->count, 1);
 	ADD(r->sum_us, (uint64_t)us);
 	ADD(r->bucket[i], 1);
+}
+
+/* Whoever finds other routes' counts drops them; a worker of before may add a few more. */
+void
+metric_routes(const char *names)
+{
+	uint64_t hash = hash_of(names, 0);
+
+	if (atomic_exchange(&all->routes, hash) != hash)
+		memset(all->requests, 0, sizeof(all->requests));
+}
+
+/*
+ * Printing
+ */
+
+static const struct {
+	const char *name, *help;
+} ROWS[METRIC_COUNT] = {
+#define X(id, name, help) [METRIC_##id] = { name, help },
+	METRIC_LIST(X) GAUGE_LIST(X)
+#undef X
+};
+
+static void
+print_head(struct buf *b, const char *name, const char *type, const char *help)
+{
+	buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void
+print_lags(struct buf *b)
+{
+	static const char *const GROUPS[] = {
+		[METRIC_EFFECTS] = "effects", [METRIC_CACHE] = "cache"
+	};
+
+	print_head(b, "usher_consumer_lag", "gauge",
+		   "events of a partition that a group has ahead");
+	for (enum metric_group g = 0; g < METRIC_GROUPS; g++) {
+		for (int p = 0; p < METRIC_PARTITIONS; p++) {
+			if (metric_lag(g, p) >= 0)
+				buf_printf(
+					b,
+					"usher_consumer_lag{group=\"%s\",partition=\"%d\"} %lld\n",
+					GROUPS[g], p, (long long)metric_lag(g, p));
+		}
+	}
+}
+
+#define DURATION "http_server_request_duration_seconds"
+
+/* One route and status: the buckets, each with all that are below it. */
+static void
+print_requests(struct buf *b, const struct requests *r, const char *labels)
+{
+	uint64_t below = 0;
+
+	for (int i = 0; i < METRIC_BUCKETS; i++) {
+		below += GET(r->bucket[i]);
+		buf_printf(b, DURATION "_bucket{%s,le=\"", labels);
+		if (i < METRIC_BUCKETS - 1)
+			buf_printf(b, "%g", (double)METRIC_BOUNDS_US[i] / 1e6);
+		else
+			buf_lit(b, "+Inf");
+		buf_printf(b, "\"} %llu\n", (unsigned long long)below);
+	}
+	buf_printf(b, DURATION "_sum{%s} %.6f\n", labels, (double)GET(r->sum_us) / 1e6);
+	buf_printf(b, DURATION "_count{%s} %llu\n", labels, (unsigned long long)below);
+}
+
+/* Without a route it is no template, and may be any method: RFC 9110's are not all. */
+static const char *
+labels_of(struct arena *a, const struct metric_route *route, int status)
+{
+	if (route == NULL)
+		return arena_printf(
+			a, "http_request_method=\"_OTHER\",http_response_status_code=\"%d\"",
+			status);
+	return arena_printf(
+		a, "http_request_method=\"%s\",http_route=\"%s\",http_response_status_code=\"%d\"",
+		route->method, route->path, status);
+}
+
+static void
+print_route(struct buf *b, int i, const struct metric_route *route)
+{
+	for (int k = 0; k < METRIC_STATUSES; k++) {
+		const struct requests *r = &all->requests[i][k];
+
+		if (GET(r->status) != 0)
+			print_requests(b, r, labels_of(b->arena, route, (int)GET(r->status)));
+	}
+}
+
+void
+metric_print(struct buf *b, const struct metric_route *routes, int n)
+{
+	for (enum metric m = 0; m < METRIC_COUNT; m++) {
+		print_head(b, ROWS[m].name, m < METRIC_GAUGES ? "counter" : "gauge", ROWS[m].help);
+		buf_printf(b, "%s %llu\n", ROWS[m].name, (unsigned long long)metric_get(m));
+	}
+	print_lags(b);
+	print_head(b, DURATION, "histogram", "how long requests took, by route and status");
+	for (int i = 0; i < n; i++)
+		print_route(b, i, &routes[i]);
+	print_route(b, METRIC_NO_ROUTE, NULL);
 }

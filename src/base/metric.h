@@ -10,6 +10,8 @@
 
 #include <stdint.h>
 
+#include "buf.h"
+
 /* clang-format off */
 /*    name              exposed as                       what it counts */
 #define METRIC_LIST(X)                                                                      \
@@ -67,7 +69,13 @@ enum metric { METRIC_LIST(X) METRIC_GAUGES, METRIC_LAST_COUNTER = METRIC_GAUGES 
 enum metric_group { METRIC_EFFECTS, METRIC_CACHE, METRIC_GROUPS };
 /* clang-format on */
 
-enum { METRIC_ROUTES = 64, METRIC_STATUSES = 24, METRIC_BUCKETS = 14, METRIC_PARTITIONS = 64 };
+enum {
+	METRIC_ROUTES = 64,
+	METRIC_NO_ROUTE = METRIC_ROUTES - 1,
+	METRIC_STATUSES = 24,
+	METRIC_BUCKETS = 14,
+	METRIC_PARTITIONS = 64
+};
 
 /* Upper bounds of the duration buckets in microseconds; the last one is open. */
 extern const int64_t METRIC_BOUNDS_US[METRIC_BUCKETS - 1];
@@ -85,7 +93,20 @@ uint64_t metric_get(enum metric m);
 void metric_set_lag(enum metric_group g, int partition, int64_t lag);
 int64_t metric_lag(enum metric_group g, int partition);
 
-/* One request of route row `route` was answered with the HTTP `status` after `us`. */
+/* Requests are counted by route, which is the number of a row of somebody's table. `names` is
+ * that table as text: where another one was counted by before, its counts are dropped. Once, at
+ * start, after metric_init. */
+void metric_routes(const char *names);
+
+/* One request of row `route`, or METRIC_NO_ROUTE, was answered with the HTTP `status` after `us`. */
 void metric_request(int route, int status, int64_t us);
+
+struct metric_route {
+	const char *method, *path;
+};
+
+/* All of it in the text format of Prometheus (0.0.4): ours by the names above, requests as
+ * OpenTelemetry names them. The `n` rows are the routes. */
+void metric_print(struct buf *b, const struct metric_route *routes, int n);
 
 #endif

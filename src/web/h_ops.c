@@ -2,9 +2,11 @@
 #include "handlers.h"
 
 #include "doc.h"
+#include "metric.h"
 
 #include "openapi.h"
 #include "reply.h"
+#include "route.h"
 
 struct health {
 	const char *status;
@@ -65,4 +67,16 @@ get_openapi(struct req *rq)
 
 	openapi_print(&b);
 	return reply_json(rq, 200, b.text, b.len);
+}
+
+enum err
+get_metrics(struct req *rq)
+{
+	struct buf b = buf_new(rq->arena, 64 * 1024);
+	const struct metric_route *routes;
+	int n;
+
+	routes = route_names(&n);
+	metric_print(&b, routes, n);
+	return reply_text(rq, "text/plain; version=0.0.4; charset=utf-8", &b);
 }

@@ -56,5 +56,6 @@ enum err get_stats(struct req *rq);
 enum err get_healthz(struct req *rq);
 enum err get_readyz(struct req *rq);
 enum err get_openapi(struct req *rq);
+enum err get_metrics(struct req *rq);
 
 #endif

@@ -207,8 +207,8 @@ log_done(const struct req *rq)
 	struct log_scope scope = { rq->ctx.request_id, rq->ctx.traceparent,
 				   rq->route == NULL ? NULL : rq->route->path, rq->ctx.actor };
 
-	if (rq->route != NULL)
-		metric_request(route_index(rq->route), rq->status, took);
+	metric_request(rq->route == NULL ? METRIC_NO_ROUTE : route_index(rq->route), rq->status,
+		       took);
 	log_in(&scope);
 	log_at(slow ? LOG_WARN : LOG_INFO, EV(slow ? "request.was_slow" : "request.done"),
 	       KS("method", rq->head.method), KI("status", rq->status), KMS("ms", took),
@@ -253,6 +253,15 @@ reply_json(struct req *rq, int status, const char *text, size_t len)
 
 	buf_lit(&b, "Cache-Control: no-store\r\n");
 	return send_off(rq, &b, text, len);
+}
+
+enum err
+reply_text(struct req *rq, const char *type, const struct buf *body)
+{
+	struct buf b = head(rq, 200, type);
+
+	buf_lit(&b, "Cache-Control: no-store\r\n");
+	return send_off(rq, &b, body->text, body->len);
 }
 
 enum err

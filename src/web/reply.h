@@ -24,6 +24,9 @@ void reply_send(struct req *rq);
 /* A struct by shape, with the status. `location` may be NULL. Never cached. */
 enum err reply_doc(struct req *rq, int status, const struct shape *s, const void *doc);
 
+/* Text of another media type. Never cached. */
+enum err reply_text(struct req *rq, const char *type, const struct buf *body);
+
 /* JSON text that is ready. */
 enum err reply_json(struct req *rq, int status, const char *text, size_t len);
 

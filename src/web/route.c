@@ -1,8 +1,10 @@
 /* route: the table, and finding a row in it. */
 #include "route.h"
 
+#include <assert.h>
 #include <string.h>
 
+#include "metric.h"
 #include "text.h"
 
 #include "account.h"
@@ -114,6 +116,9 @@ const struct route ROUTES[] = {
 	{ "GET",    "/readyz",         get_readyz,   ANYONE,   ASK_NOTHING, NULL,      0,               NULL,
 	  "are the stores there",
 	  .gives = { 200, &READINESS, SHOWN }, .traits = GIVES_AT_503 },
+	{ "GET",    "/metrics",        get_metrics,  ANYONE,   ASK_NOTHING, NULL,      0,               NULL,
+	  "the counters of all workers, for Prometheus; to this machine alone",
+	  .gives = { 200, .media = "text/plain" }, .errors = ERRORS(E_FORBIDDEN) },
 	{ "GET",    "/openapi.json",   get_openapi,  ANYONE,   ASK_NOTHING, NULL,      0,               NULL,
 	  "this interface, as OpenAPI 3.1",
 	  .gives = { 200, .media = "application/json" } },
@@ -126,6 +131,28 @@ int
 route_index(const struct route *r)
 {
 	return (int)(r - ROUTES);
+}
+
+static struct metric_route NAMES[NELEM(ROUTES)];
+
+const struct metric_route *
+route_names(int *n_r)
+{
+	*n_r = ROUTE_COUNT;
+	return NAMES;
+}
+
+void
+route_init(struct arena *a)
+{
+	struct buf all = buf_new(a, 2048);
+
+	static_assert(NELEM(ROUTES) < METRIC_NO_ROUTE, "each has a row of counters");
+	for (int i = 0; i < ROUTE_COUNT; i++) {
+		NAMES[i] = (struct metric_route){ ROUTES[i].method, ROUTES[i].path };
+		buf_printf(&all, "%s %s\n", NAMES[i].method, NAMES[i].path);
+	}
+	metric_routes(all.text);
 }
 
 /*

@@ -77,6 +77,12 @@ const char *route_who(const struct route *r);
 /* The row's number, for counters. */
 int route_index(const struct route *r);
 
+/* The counters' view of the table; `n_r` how many rows. Constant. */
+const struct metric_route *route_names(int *n_r);
+
+/* Count by this table from now on. Once, at start, after metric_init. */
+void route_init(struct arena *a);
+
 /* The methods that `path` knows, "GET, HEAD, PATCH"; NULL if there is no such path. */
 const char *route_allowed(struct arena *a, const char *path);
 

@@ -93,6 +93,44 @@ test_requests(void)
 		   "bucket %d ends behind the one before", i);
 }
 
+static bool
+prints(struct arena *a, const char *line)
+{
+	static const struct metric_route ROUTES[] = { { "GET", "/things/{id}" } };
+	struct buf b = buf_new(a, 1024);
+
+	metric_print(&b, ROUTES, NELEM(ROUTES));
+	return strstr(b.text, line) != NULL;
+}
+
+#define OF_THINGS                                                                 \
+	"{http_request_method=\"GET\",http_route=\"/things/{id}\",http_response_" \
+	"status_code=\"200\""
+
+static void
+test_printing(void)
+{
+	struct arena *a = arena_new(64 * 1024);
+
+	metric_routes("GET /things/{id}\n");
+	metric_request(0, 200, 700);
+	metric_request(0, 200, 2000000);
+	metric_request(METRIC_NO_ROUTE, 404, 1);
+	metric_routes("GET /things/{id}\n");
+	ok(prints(a, "# TYPE usher_logins_total counter\nusher_logins_total 2\n"), "a counter");
+	ok(prints(a, "_bucket" OF_THINGS ",le=\"0.0005\"} 0\n"), "a bucket below all");
+	ok(prints(a, "_bucket" OF_THINGS ",le=\"0.001\"} 1\n"), "a bucket above one");
+	ok(prints(a, "_bucket" OF_THINGS ",le=\"+Inf\"} 2\n"), "the bucket of all");
+	ok(prints(a, "_sum" OF_THINGS "} 2.000700\n"), "their time");
+	ok(prints(a, "_count" OF_THINGS "} 2\n"), "their number");
+	ok(prints(a,
+		  "_count{http_request_method=\"_OTHER\",http_response_status_code=\"404\"} 1\n"),
+	   "what had no route");
+	metric_routes("GET /others/{id}\n");
+	ok(!prints(a, "le="), "another table's routes have no counts");
+	arena_free(&a);
+}
+
 static void
 test_gauges(void)
 {
@@ -145,6 +183,7 @@ main(void)
 	test_sharing();
 	test_layout();
 	test_requests();
+	test_printing();
 	test_gauges();
 	test_absence();
 	unlink(path);

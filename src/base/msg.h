@@ -68,6 +68,10 @@
 	  "이 목록의 링크에서 받은 커서여야 합니다")                                      \
 	X(NOT_BOTH,       "not_both",           "Can't be given together with a cursor",  \
 	  "커서와 함께 사용할 수 없습니다")                                               \
+	X(KEY,            "idempotency_key",    "Must have 1 to 255 visible ASCII characters", \
+	  "1-255자의 ASCII 문자여야 합니다")                                              \
+	X(KEY_USED,       "idempotency_key_used", "This key was given with another request", \
+	  "다른 요청에 사용된 키입니다")                                                  \
 	X(POSITION,       "position",           "Must be a position that an answer bore", \
 	  "응답에서 받은 위치 값이어야 합니다")                                           \
 	X(PASSWORD_SHORT, "string_too_short",   "The password must have at least {min} characters", \

@@ -2,8 +2,10 @@
 #include "activity.h"
 
 #include "db.h"
+#include "doc.h"
 
 #include "cursor.h"
+#include "idem.h"
 #include "rules.h"
 #include "stream.h"
 #include "user.h"
@@ -82,10 +84,33 @@ activity_list(struct ctx *c, int64_t user_id, const struct activity_query *q,
 	return e == OK && known == 0 ? E_NOT_FOUND : e;
 }
 
+struct adding {
+	struct ctx *c;
+	int64_t user_id;
+	const struct activity *in;
+	struct activity *out;
+};
+
+static enum err
+add_body(void *arg, struct kept *answer_r)
+{
+	struct adding *a = arg;
+	struct ctx *c = a->c;
+	struct buf b = buf_new(c->arena, 256);
+	enum err e = db_one(c->db, c->arena, &SQL[ADD],
+			    ARGS(db_int(c->arena, a->user_id), a->in->activity_type,
+				 a->in->description, a->in->data),
+			    &ACTIVITY, SHOWN, a->out);
+
+	if (e != OK)
+		return e;
+	doc_print(&b, &ACTIVITY, SHOWN, a->out);
+	*answer_r = (struct kept){ 201, NO_INT, NO_INT, b.text };
+	return OK;
+}
+
 enum err
 activity_add(struct ctx *c, int64_t user_id, const struct activity *in, struct activity *out_r)
 {
-	return db_one(c->db, c->arena, &SQL[ADD],
-		      ARGS(db_int(c->arena, user_id), in->activity_type, in->description, in->data),
-		      &ACTIVITY, SHOWN, out_r);
+	return idem_within(c, add_body, &(struct adding){ c, user_id, in, out_r });
 }

@@ -13,6 +13,7 @@
 #include "directory.h"
 #include "effect.h"
 #include "event.h"
+#include "idem.h"
 #include "import.h"
 #include "lockout.h"
 #include "mail.h"
@@ -35,6 +36,7 @@
 	&AUTH_STATEMENTS,      \
 	&DIRECTORY_STATEMENTS, \
 	&EVENT_STATEMENTS,     \
+	&IDEM_STATEMENTS,      \
 	&LOCKOUT_STATEMENTS,   \
 	&PROFILE_STATEMENTS,   \
 	&REFRESH_STATEMENTS,   \

@@ -34,6 +34,7 @@ struct ctx {
 	enum role role;
 	enum lang lang;
 
+	struct idem *idem;	 /* of a request with an Idempotency-Key, else NULL; see idem.h */
 	struct faults faults;	 /* what was wrong with the caller's values */
 	struct counted *counted; /* against which limits the request counts, see limit.h */
 };

@@ -8,6 +8,7 @@
 #include "log.h"
 
 #include "event.h"
+#include "idem.h"
 #include "rules.h"
 #include "user.h"
 
@@ -82,19 +83,42 @@ const struct shape STORED_EVENT = SHAPE(struct stored_event,
 	{ F_AS(struct stored_event, timestamp, K_TIME), .use = SHOWN });
 /* clang-format on */
 
+struct posting {
+	struct ctx *c;
+	const struct posted *in;
+	int64_t user;
+	struct receipt *out;
+};
+
+static enum err
+post_body(void *arg, struct kept *answer_r)
+{
+	struct posting *p = arg;
+	struct ctx *c = p->c;
+	struct buf b = buf_new(c->arena, 64);
+	enum err e = db_one(c->db, c->arena, &SQL[POST],
+			    ARGS(EVENT_ARGS(c), p->in->event_type, db_int(c->arena, p->user),
+				 p->in->data),
+			    &RECEIPT, SHOWN, p->out);
+
+	if (e != OK)
+		return e;
+	doc_print(&b, &RECEIPT, SHOWN, p->out);
+	*answer_r = (struct kept){ 202, NO_INT, NO_INT, b.text };
+	return OK;
+}
+
 enum err
 stream_post(struct ctx *c, const struct posted *in, struct receipt *out_r)
 {
-	int64_t user = in->user_id == NO_INT ? c->actor : in->user_id;
+	struct posting p = { c, in, in->user_id == NO_INT ? c->actor : in->user_id, out_r };
 	enum err e;
 
-	if (user != c->actor && c->role != ROLE_ADMIN)
+	if (p.user != c->actor && c->role != ROLE_ADMIN)
 		return E_FORBIDDEN;
-	e = db_one(c->db, c->arena, &SQL[POST],
-		   ARGS(EVENT_ARGS(c), in->event_type, db_int(c->arena, user), in->data), &RECEIPT,
-		   SHOWN, out_r);
+	e = idem_within(c, post_body, &p);
 	if (e == OK)
-		log_info(EV("event.posted"), KS("type", in->event_type), KI("user", user));
+		log_info(EV("event.posted"), KS("type", in->event_type), KI("user", p.user));
 	return e;
 }
 

@@ -5,7 +5,7 @@
 
 #include "settings.h"
 
-enum { EXPIRED, ENDED, TOKENS, PROCESSED, MAILS };
+enum { EXPIRED, ENDED, TOKENS, KEYS, PROCESSED, MAILS };
 
 /* $1 how many at most, $2 days that they are kept beyond `over`, the time when they were over. */
 #define SQL_SWEEP(table, over)                                                                 \
@@ -18,6 +18,7 @@ static const struct db_stmt SQL[] = {
 	[EXPIRED] = { "sweep_expired_sessions", SQL_SWEEP("sessions", "expires_at"), 2, true },
 	[ENDED] = { "sweep_ended_sessions", SQL_SWEEP("sessions", "ended_at"), 2, true },
 	[TOKENS] = { "sweep_tokens", SQL_SWEEP("one_time_tokens", "expires_at"), 2, true },
+	[KEYS] = { "sweep_keys", SQL_SWEEP("idempotency_keys", "created_at"), 2, true },
 	[PROCESSED] = { "sweep_processed", SQL_SWEEP("processed_events", "processed_at"), 2, true },
 	[MAILS] = { "sweep_mails", SQL_SWEEP("mail_outbox", "state <> 'waiting' AND next_try_at"), 2, true },
 };
@@ -35,6 +36,7 @@ static const struct sweep {
 	{ "sessions that have expired", EXPIRED, 0, 7 },
 	{ "sessions that were ended", ENDED, 0, 7 },
 	{ "one-time tokens that are over", TOKENS, 0, 1 },
+	{ "answers kept for their Idempotency-Key", KEYS, 0, 1 },
 	{ "ids of events that Kafka has forgotten", PROCESSED, KEPT(processed_keep_days), 0 },
 	{ "mails that are over", MAILS, KEPT(mail_keep_days), 0 },
 };

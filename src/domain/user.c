@@ -21,6 +21,7 @@
 #include "activity.h"
 #include "behind.h"
 #include "event.h"
+#include "idem.h"
 #include "lockout.h"
 #include "passwd.h"
 #include "session.h"
@@ -176,19 +177,42 @@ user_check_password(struct ctx *c, const char *name, const char *password)
 	return OK;
 }
 
+struct signup {
+	struct ctx *c;
+	int statement;
+	const struct user *in;
+	const char *hash;
+	struct user *out;
+};
+
+static enum err
+insert_body(void *arg, struct kept *answer_r)
+{
+	struct signup *s = arg;
+	struct ctx *c = s->c;
+	struct page page;
+	enum err e = db_one(c->db, c->arena, &SQL[s->statement],
+			    ARGS(EVENT_ARGS(c), fields_json(c, s->in, IN_ROW), s->hash,
+				 msg_lang(c->lang)),
+			    &USER, IN_ROW | IN_CHANGED_ROW, s->out);
+
+	if (e != OK)
+		return taken_or(c, e);
+	user_page_print(c, s->out, 0, &page);
+	*answer_r = (struct kept){ 201, s->out->id, s->out->version, page.body };
+	return OK;
+}
+
 static enum err
 insert(struct ctx *c, int statement, const struct user *in, struct user *out_r)
 {
-	const char *hash;
+	struct signup s = { c, statement, in, NULL, out_r };
 	enum err e;
 
 	if ((e = user_check_password(c, "password", in->password)) != OK ||
-	    (e = passwd_hash(c->arena, in->password, &hash)) != OK)
+	    (e = passwd_hash(c->arena, in->password, &s.hash)) != OK)
 		return e;
-	e = db_one(c->db, c->arena, &SQL[statement],
-		   ARGS(EVENT_ARGS(c), fields_json(c, in, IN_ROW), hash, msg_lang(c->lang)), &USER,
-		   IN_ROW | IN_CHANGED_ROW, out_r);
-	return taken_or(c, e);
+	return idem_within(c, insert_body, &s);
 }
 
 enum err

@@ -22,6 +22,7 @@
 
 #include "dialect.h"
 #include "prefer.h"
+#include "once.h"
 #include "query.h"
 #include "reply.h"
 #include "route.h"
@@ -198,7 +199,7 @@ answer(struct req *rq, enum err e)
 
 	log_in(&scope);
 	if (e == OK)
-		e = rq->route->serve(rq);
+		e = once_serve(rq);
 	if (e != OK)
 		dialect_of(rq->route)->refuse(rq, e);
 	assert(rq->status != 0);

@@ -41,6 +41,7 @@ static const struct param {
 	P("HTTP_ACCESS_CONTROL_REQUEST_METHOD", preflight_method, false),
 	P("HTTP_X_REQUEST_ID", request_id, false),
 	P("HTTP_TRACEPARENT", traceparent, false),
+	P("HTTP_IDEMPOTENCY_KEY", idempotency_key, true),
 	P("HTTP_USER_AGENT", agent, false),
 #undef P
 };
@@ -155,6 +156,7 @@ fill_ctx(struct req *rq)
 	struct ctx *c = &rq->ctx;
 
 	c->arena = rq->arena;
+	c->idem = NULL;
 	c->faults.n = 0;
 	c->counted = NULL;
 	c->actor = c->session = 0;
@@ -236,7 +238,7 @@ bool
 http_read(struct req *rq, int fd)
 {
 	static const struct head NOTHING = { "", "", "", "", "", "", "", "", "", "",
-					     "", "", "", "", "", "", "", "", OK };
+					     "", "", "", "", "", "", "", "", "", OK };
 
 	rq->fcgi.ipcFd = fd;
 	rq->fcgi.keepConnection = 1; /* else the library closes it before it reads */

@@ -27,6 +27,7 @@ struct head {
 	const char *method, *uri, *content_type, *content_length, *peer, *attempt_id;
 	const char *authorization, *if_match, *if_none_match, *prefer, *accept_language;
 	const char *origin, *preflight_method, *request_id, *traceparent, *agent;
+	const char *idempotency_key;
 	const char *path, *query; /* the two halves of the raw URI */
 	enum err broken;	  /* OK, or why it is not worth looking at */
 };

@@ -66,6 +66,12 @@ takes_prefer(const struct route *r)
 }
 
 static bool
+takes_key(const struct route *r)
+{
+	return (r->traits & TAKES_KEY) != 0;
+}
+
+static bool
 takes_body(const struct route *r)
 {
 	return r->carries != NULL;
@@ -149,6 +155,8 @@ static const struct {
 	{ "If-None-Match", "an ETag that you have: 304 where it is still the one", is_cached },
 	{ "If-Match", "an ETag that you have: 412 unless it is still the one", takes_match },
 	{ "Prefer", "respond-async: 202 as soon as the change is safe", takes_prefer },
+	{ "Idempotency-Key", "the same key and body within 24 hours get the first answer again",
+	  takes_key },
 };
 
 static bool

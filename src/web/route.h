@@ -30,6 +30,7 @@ enum {
 	GIVES_AT_503 = 8,   /* the same document with 503 too */
 	TAKES_MATCH = 16,   /* If-Match */
 	TAKES_PREFER = 32,  /* Prefer: respond-async, then 202 */
+	TAKES_KEY = 64,	    /* Idempotency-Key */
 };
 
 #define ERRORS(...) ((const enum err[]){ __VA_ARGS__, OK })

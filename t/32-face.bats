@@ -178,6 +178,86 @@ all_were() {
 }
 
 #
+# What a row of the table implies
+#
+
+# those FILTER: "METHOD PATH" of the calls that jq's FILTER picks; . is the call, $path its path
+those() {
+	jq -r ".paths | to_entries[] | .key as \$path | .value | to_entries[] | .key as \$method | .value | select($1)
+		| \"\(\$method | ascii_upcase) \(\$path)\"" "$DOCUMENT" | sed "s/{id}/$USER_ID/"
+}
+
+# each STATUS CODE [CURL OPTION...] < CALLS: every one of them gets that
+each() {
+	local wanted=$1 code=$2 list method # run sets "status"
+	shift 2
+	list=$(cat)
+	[[ $list ]] || fail "no calls"
+	for method in $(cut -d' ' -f1 <<<"$list" | sort -u); do
+		many -X "$method" "$@" < <(awk -v m="$method" -v u="$BASE_URL" '$1 == m { print u $2 }' <<<"$list")
+		all_were "$wanted"
+	done
+	call "$method" "$(at "$(awk -v m="$method" '$1 == m { print $2; exit }' <<<"$list")")" "$@"
+	expect "$wanted" ".code == \"$code\""
+}
+
+# example METHOD PATH [CURL OPTION...]: the README's own curl, for USER_ID and with TOKEN; STATUS and BODY
+example() {
+	local curl U=$BASE_URL J='Content-Type: application/json' A="Authorization: Bearer $TOKEN" ID=$USER_ID
+	METHOD=$1
+	curl=$(usherctl calls | sed -nE "s#^\| \`$1 ${2//[\{\}]/.}\` .*\| \`(curl .*)\` \|\$#\1#p")
+	[[ $curl ]] || fail "no curl for $1 $2"
+	HEAD=$(eval "$curl" '"${@:3}"' -D - -o '"$BATS_TEST_TMPDIR/.body"' | tr -d '\r')
+	BODY=$(<"$BATS_TEST_TMPDIR/.body")
+	STATUS=$(awk 'NR == 1 { print $2 }' <<<"$HEAD")
+}
+
+@test "each call that wants a token refuses to go without, and by a bad one" {
+	people
+	TOKEN='' each 401 token_missing < <(those '.security == null')
+	TOKEN=$ADMIN.x each 401 token_invalid < <(those '.security == null')
+}
+
+@test "each call that wants rights refuses who lacks them" {
+	fresh_user
+	local stranger=$USER_ID
+	fresh_user
+	login
+	USER_ID=$stranger each 403 forbidden < <(USER_ID=$stranger those '.description | test("admin")')
+}
+
+@test "each call on a user who is not there says so" {
+	local method path
+	people
+	USER_ID=9007199254740991
+	while read -r method path; do
+		example "$method" "${path/$USER_ID/\{id\}}"
+		expect 404 '.code == "user_not_found"'
+	done < <(those '($path | test("/users/\\{id\\}")) and (.responses | has("404"))')
+}
+
+@test "each call with a body refuses what is no JSON, no object, of another type, or too large" {
+	local json='.requestBody.content["application/json"]?'
+	people
+	head -c 300000 /dev/zero | tr '\0' ' ' >"$BATS_TEST_TMPDIR/large"
+	each 400 malformed -H 'Content-Type: application/json' --data '{' < <(those "$json")
+	each 422 invalid -H 'Content-Type: application/json' --data '[]' < <(those "$json")
+	each 415 unsupported_media_type -H 'Content-Type: text/plain' --data '{}' < <(those "$json")
+	each 413 too_large -H 'Content-Type: application/json' --data-binary "@$BATS_TEST_TMPDIR/large" < <(those "$json")
+}
+
+@test "each call that takes If-Match heeds it" {
+	local method path version
+	people
+	version=$(version_of "$USER_ID")
+	while read -r method path; do
+		example "$method" "${path/$USER_ID/\{id\}}" -H 'If-Match: "99"'
+		expect 412 '.code == "stale_version"'
+	done < <(those '.parameters | any(.["$ref"] == "#/components/parameters/If-Match")')
+	[ "$(version_of "$USER_ID")" = "$version" ]
+}
+
+#
 # Browsers from elsewhere
 #
 

@@ -118,6 +118,7 @@ in_poll(struct bus_in *in, struct hearing *h, int wait_ms)
 		return false;
 	if (rd_kafka_event_type(ev) == RD_KAFKA_EVENT_REBALANCE) {
 		h->n = 0; /* what was taken just now is somebody else's */
+		h->bytes = 0;
 		in_rebalance(in, ev);
 	} else if (rd_kafka_event_type(ev) == RD_KAFKA_EVENT_FETCH) {
 		while (h->msg != NULL && (m = rd_kafka_event_message_next(ev)) != NULL) {

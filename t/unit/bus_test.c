@@ -301,6 +301,43 @@ test_acks_and_order(void)
 	bus_out_close(&o);
 }
 
+/* What is read at once is bounded in bytes as well as in number. */
+static void
+test_large_messages(void)
+{
+	enum { SIZE = 900000, SAID = 14, AT_ONCE = BUS_BYTES / SIZE + 1 };
+	const char *topic = topic_new("large", NULL);
+	struct bus_out *o = bus_out_open(conf_for(servers, NULL, NULL));
+	struct bus_conf *conf = conf_for(servers, topic, topic);
+	struct bus_in *in = bus_in_open(conf);
+	struct bus_place at = { -1, 0 };
+	struct bus_msg m = { .topic = topic, .key = "k", .key_len = 1, .value_len = SIZE }, *seen;
+	struct bus_receipt r;
+	struct bus_batch b;
+	bool more, said = true;
+	int n;
+
+	m.value = memset(arena_get(arena, SIZE), 'x', SIZE);
+	for (int i = 0; i < SAID; i++)
+		said = bus_say(o, &m, i) == OK && said;
+	ok(said && bus_settle(o, 10000, &r) == OK, "%d large ones are said", SAID);
+	ok(bus_look(conf, arena, &at, 100, 10000, &seen, &n, &more) == OK && n == AT_ONCE && more,
+	   "a look ends where they are too many bytes, and says that there are more");
+	at = (struct bus_place){ seen[0].partition, AT_ONCE };
+	ok(bus_look(conf, arena, &at, 100, 10000, &seen, &n, &more) == OK && n == SAID - AT_ONCE &&
+		   !more,
+	   "the next one sees the rest");
+	n = 0;
+	for (int64_t start = clock_read_us(); n < SAID && ms_since(start) < PATIENCE_MS; n += b.n) {
+		if (bus_hear(in, arena, 100, 500, &b) != OK)
+			continue;
+		said = said && b.n <= AT_ONCE;
+	}
+	ok(said && n == SAID, "and so are they heard, no more than %d at once", AT_ONCE);
+	bus_in_close(&in);
+	bus_out_close(&o);
+}
+
 static void
 test_what_a_message_carries(void)
 {
@@ -606,6 +643,7 @@ main(void)
 	printf("# %s at %s\n", is_real ? "Kafka" : "mock cluster", servers);
 	test_nobody_there();
 	test_acks_and_order();
+	test_large_messages();
 	test_what_a_message_carries();
 	test_done();
 	test_fatal_error();

@@ -245,7 +245,7 @@ stats_agree() {
 	put_message "$key" 'never an event'
 	wait_for 10 parked "$key"
 	run -0 usherctl dlq replay --all
-	[[ $output =~ ^[0-9]+\ sent\ again$ ]]
+	[[ ${lines[-1]} =~ ^[0-9]+\ sent\ again$ ]]
 	wait_for 10 parked_again "$key"
 	run -0 usherctl dlq list
 	[ "$(grep -c "key $key " <<<"$output")" = 1 ]

@@ -210,7 +210,8 @@ stats_agree() {
 }
 
 @test "what the database refuses is parked, the rest of its batch is not, and a replay does it at last" {
-	local key=$((RANDOM * 32768 + RANDOM + 1000000000)) bad good letter
+	local key=$((RANDOM * 32768 + RANDOM + 1000000000)) bad good letter before
+	before=$(consumed)
 	event_of "$key" of_the_test
 	bad=$EVENT_ID
 	# stands for a mistake of ours that is mended later
@@ -224,6 +225,7 @@ stats_agree() {
 	wait_for 15 is_processed "$good" || true
 	owner_sql 'DROP TRIGGER refuse_one ON processed_events; DROP FUNCTION refuse_one'
 	is_processed "$good"
+	wait_for 5 consumed_more
 	run ! is_processed "$bad"
 	wait_for 5 parked "$key"
 	letter=$(letters "$key" | cut -f1,2 | tr '\t' ':')
@@ -239,6 +241,9 @@ stats_agree() {
 	since | awk -F'\t' -v k="$key" '$3 == k { print $4 }' >"$BATS_TEST_TMPDIR/headers"
 	run ! grep dlq- "$BATS_TEST_TMPDIR/headers" # it is as it was
 }
+
+consumed() { curl -sS "$BASE_URL/metrics" | awk '$1 == "usher_events_consumed_total" { print $2 }'; }
+consumed_more() { (($(consumed) > before)); }
 
 @test "all dead letters are sent again at once, and those that come back stay for another day" {
 	local key=again-$RANDOM$RANDOM

@@ -210,18 +210,17 @@ stats_agree() {
 }
 
 @test "what the database refuses is parked, the rest of its batch is not, and a replay does it at last" {
-	local key=$((RANDOM * 32768 + RANDOM + 1000000000)) bad good letter before
+	local key=$((RANDOM * 32768 + RANDOM + 1000000000)) bad good first letter before
 	before=$(consumed)
 	event_of "$key" of_the_test
-	bad=$EVENT_ID
+	bad=$EVENT_ID first=$MESSAGE
 	# stands for a mistake of ours that is mended later
 	owner_sql "CREATE FUNCTION refuse_one() RETURNS trigger LANGUAGE plpgsql AS
 		'BEGIN RAISE EXCEPTION USING ERRCODE = ''23514''; END'; CREATE TRIGGER refuse_one BEFORE INSERT ON processed_events
 		FOR EACH ROW WHEN (NEW.event_id = '$bad') EXECUTE FUNCTION refuse_one()"
-	put_message "$key" "$MESSAGE"
 	event_of "$key" of_the_test
 	good=$EVENT_ID
-	put_message "$key" "$MESSAGE"
+	put_together "$key" "$first" "$MESSAGE"
 	wait_for 15 is_processed "$good" || true
 	owner_sql 'DROP TRIGGER refuse_one ON processed_events; DROP FUNCTION refuse_one'
 	is_processed "$good"

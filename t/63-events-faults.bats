@@ -218,9 +218,7 @@ kafka_was_tried_again() { (($(ps -o etimes= -p "$DAEMON") >= 4)); }
 	before=$(wc -l <"$(eventd_log)")
 	dev stop postgres
 	event_of 999999995 of_the_test
-	# in one request, so that they are heard together
-	printf '999999995|%s\n' 'no event' "$MESSAGE" |
-		kcat -P -K'|' -b "$KAFKA_BOOTSTRAP_SERVERS" -X partitioner=murmur2_random -X linger.ms=100 -t "$TOPIC"
+	put_together 999999995 'no event' "$MESSAGE"
 	wait_for 10 waits_since "$before"
 	dev start postgres
 	wait_for 20 is_processed "$EVENT_ID"

@@ -27,6 +27,14 @@ put_message() {
 		"$BATS_TEST_TMPDIR/message"
 }
 
+# put_together KEY VALUE...: in one request, so that they are heard together
+put_together() {
+	local key=$1
+	shift
+	printf "$key|%s\\n" "$@" |
+		kcat -P -K'|' -b "$KAFKA_BOOTSTRAP_SERVERS" -X partitioner=murmur2_random -X linger.ms=100 -t "$TOPIC"
+}
+
 # event_of USER TYPE [VERSION [TIMESTAMP]]: a message as the relay would send it; sets EVENT_ID, MESSAGE
 event_of() {
 	EVENT_ID=$(uuidgen_v7)

@@ -305,16 +305,21 @@ put_parameters(struct buf *b, const struct route *r)
  * Bodies
  */
 
+/* A form of OAuth 2 may bear more than we know (RFC 6749, 3.2). */
 static struct body
 body_in(const struct route *r)
 {
-	return (struct body){ r->carries, r->use, 0, true };
+	return (struct body){
+		.shape = r->carries, .use = r->use, .in = true, .open = dialect_of(r) != &JSON
+	};
 }
 
 static struct body
 body_out(const struct route *r)
 {
-	return (struct body){ r->gives.shape, r->gives.use, r->gives.maybe, false };
+	return (struct body){ .shape = r->gives.shape,
+			      .use = r->gives.use,
+			      .maybe = r->gives.maybe };
 }
 
 static void
@@ -399,7 +404,7 @@ is_first_of_status(enum err e)
 static void
 put_own_refusals(struct buf *b, const struct route *r, const struct dialect *d)
 {
-	struct body refusal = { d->refusal, SHOWN, 0, false };
+	struct body refusal = { .shape = d->refusal, .use = SHOWN };
 
 	for (const int *status = d->statuses; *status != 0; status++) {
 		buf_key(b, arena_printf(b->arena, "%d", *status));
@@ -647,7 +652,8 @@ put_schemas(struct buf *b)
 		put_schema(b, &seen, &in);
 		put_schema(b, &seen, &out);
 		put_schema(b, &seen,
-			   &(struct body){ dialect_of(&ROUTES[i])->refusal, SHOWN, 0, false });
+			   &(struct body){ .shape = dialect_of(&ROUTES[i])->refusal,
+					   .use = SHOWN });
 	}
 	buf_char(b, '}');
 }

@@ -189,7 +189,7 @@ put_words(struct buf *b, const struct field *f)
 static void
 put_inner(struct buf *b, const struct field *f)
 {
-	struct body inner = { f->of, f->of_use, 0, false };
+	struct body inner = { .shape = f->of, .use = f->of_use };
 
 	if (f->many) {
 		buf_key(b, "items");
@@ -268,7 +268,7 @@ schema_print(struct buf *b, const struct body *body)
 {
 	put_properties(b, body);
 	put_required(b, body);
-	if (body->in)
+	if (body->in && !body->open)
 		buf_lit(b, ",\"additionalProperties\":false");
 	if (body->in && (body->use & IN_CHANGE) != 0)
 		buf_lit(b, ",\"minProperties\":1");

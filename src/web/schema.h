@@ -15,6 +15,7 @@ struct body {
 	const struct shape *shape;
 	unsigned use, maybe; /* its rows; those of what goes out that may be missing */
 	bool in;
+	bool open; /* what comes in may bear names that nobody knows; they are passed over */
 };
 
 /* "User", "UserCreate": by the struct's name and, of what comes in, the use. In the arena. */

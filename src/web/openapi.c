@@ -10,6 +10,7 @@
 #include "msg.h"
 
 #include "dialect.h"
+#include "implied.h"
 #include "reply.h"
 #include "route.h"
 #include "schema.h"
@@ -24,111 +25,6 @@
 
 #define JSON_TYPE "application/json"
 #define TEXT_TYPE(words) "{\"type\":\"string\",\"description\":\"" words "\"}"
-
-/*
- * What a row implies
- */
-
-static bool
-always(const struct route *r)
-{
-	return r != NULL;
-}
-
-static bool
-wants_token(const struct route *r)
-{
-	return r->who != ANYONE;
-}
-
-static bool
-wants_right(const struct route *r)
-{
-	return r->who == SELF || r->who == AN_ADMIN;
-}
-
-static bool
-names_user(const struct route *r)
-{
-	return strstr(r->path, "/users/{id}") != NULL;
-}
-
-static bool
-takes_match(const struct route *r)
-{
-	return (r->traits & TAKES_MATCH) != 0;
-}
-
-static bool
-takes_prefer(const struct route *r)
-{
-	return (r->traits & TAKES_PREFER) != 0;
-}
-
-static bool
-takes_key(const struct route *r)
-{
-	return (r->traits & TAKES_KEY) != 0;
-}
-
-static bool
-takes_body(const struct route *r)
-{
-	return r->carries != NULL;
-}
-
-static bool
-is_cached(const struct route *r)
-{
-	return r->asks == ASK_PAGE;
-}
-
-static bool
-is_counted(const struct route *r)
-{
-	return r->asks == COUNT_LOGIN || r->asks == COUNT_SIGNUP;
-}
-
-static bool
-changes(const struct route *r)
-{
-	return strcmp(r->method, "GET") != 0;
-}
-
-/* The errors that a route can give whatever its handler does. */
-static const struct {
-	enum err e;
-	bool (*of)(const struct route *r);
-} GENERAL[] = {
-	{ E_MALFORMED, always },
-	{ E_NO_TOKEN, wants_token },
-	{ E_BAD_TOKEN, wants_token },
-	{ E_FORBIDDEN, wants_right },
-	{ E_NOT_FOUND, names_user },
-	{ E_STALE, takes_match },
-	{ E_TOO_LARGE, always },
-	{ E_MEDIA_TYPE, takes_body },
-	{ E_INVALID, always },
-	{ E_LIMITED, is_counted },
-	{ E_BUG, always },
-	{ E_BUSY, always },
-	{ E_UNAVAILABLE, always },
-	{ E_UNCERTAIN, changes },
-};
-
-static bool
-gives_error(const struct route *r, enum err e)
-{
-	for (size_t i = 0; i < NELEM(GENERAL); i++) {
-		if (GENERAL[i].e == e && GENERAL[i].of(r))
-			return true;
-	}
-	for (const enum err *own = r->errors; own != NULL && *own != OK; own++) {
-		if (*own == e)
-			return true;
-	}
-	return false;
-}
 
 /* What nginx answers by itself, whatever the call. */
 static const struct {
@@ -145,98 +41,6 @@ static const struct {
  * Parameters and headers
  */
 
-/* Without examples: a page would fill them in, and nobody means a version that it has not read. */
-static const struct {
-	const char *name, *help;
-	bool (*of)(const struct route *r);
-} PARAMETERS[] = {
-	{ "Accept-Language", "the language of messages, en or ko, with quality values", always },
-	{ "X-Request-Id", "1 to 64 letters, digits, . _ -: taken over; else one is made", always },
-	{ "If-None-Match", "an ETag that you have: 304 where it is still the one", is_cached },
-	{ "If-Match", "an ETag that you have: 412 unless it is still the one", takes_match },
-	{ "Prefer", "respond-async: 202 as soon as the change is safe", takes_prefer },
-	{ "Idempotency-Key", "the same key and body within 24 hours get the first answer again",
-	  takes_key },
-};
-
-static bool
-gives_version(const struct route *r, int status)
-{
-	return (is_cached(r) || (r->traits & GIVES_ETAG) != 0) && status < 400;
-}
-
-static bool
-gives_x_cache(const struct route *r, int status)
-{
-	return is_cached(r) && status < 400;
-}
-
-static bool
-gives_location(const struct route *r, int status)
-{
-	return (r->traits & GIVES_LOCATION) != 0 && status == 201;
-}
-
-static bool
-gives_link(const struct route *r, int status)
-{
-	return (r->traits & GIVES_LIST) != 0 && status == 200;
-}
-
-static bool
-gives_total(const struct route *r, int status)
-{
-	return status == 200 && r->query != NULL && field_find(r->query, ~0u, "count") != NULL;
-}
-
-static bool
-gives_rate(const struct route *r, int status)
-{
-	return (is_counted(r) && status < 400) || status == 429;
-}
-
-static bool
-gives_wait(const struct route *r, int status)
-{
-	return r != NULL && (status == 429 || status == 503);
-}
-
-static bool
-gives_challenge(const struct route *r, int status)
-{
-	return r != NULL && (status == 401 || status == 403);
-}
-
-static bool
-gives_preference(const struct route *r, int status)
-{
-	return takes_prefer(r) && status == 202;
-}
-
-static bool
-gives_id(const struct route *r, int status)
-{
-	return r != NULL && status != 0;
-}
-
-static const struct {
-	const char *name, *schema;
-	bool (*of)(const struct route *r, int status);
-} HEADERS[] = {
-	{ "X-Request-Id", TEXT_TYPE("leads to the request's lines in the log"), gives_id },
-	{ "ETag", TEXT_TYPE("the version, for If-Match and If-None-Match"), gives_version },
-	{ "X-Cache", "{\"type\":\"string\",\"enum\":[\"HIT\",\"MISS\"]}", gives_x_cache },
-	{ "Location", TEXT_TYPE("of what is new"), gives_location },
-	{ "Link", TEXT_TYPE("rel next, prev and first: the pages beside (RFC 8288)"), gives_link },
-	{ "X-Total-Count", "{\"type\":\"integer\",\"minimum\":0}", gives_total },
-	{ "RateLimit", TEXT_TYPE("what is left of the limits, by name"), gives_rate },
-	{ "RateLimit-Policy", TEXT_TYPE("the limits, by name"), gives_rate },
-	{ "Retry-After", "{\"type\":\"integer\",\"minimum\":0}", gives_wait },
-	{ "WWW-Authenticate", TEXT_TYPE("Bearer, and what is wrong with the token"),
-	  gives_challenge },
-	{ "Preference-Applied", TEXT_TYPE("respond-async"), gives_preference },
-};
-
 static void
 put_ref(struct buf *b, const char *section, const char *name)
 {
@@ -248,11 +52,11 @@ put_headers(struct buf *b, const struct route *r, int status)
 {
 	buf_key(b, "headers");
 	buf_char(b, '{');
-	for (size_t i = 0; i < NELEM(HEADERS); i++) {
-		if (!HEADERS[i].of(r, status))
+	for (const struct implied_header *h = IMPLIED_HEADERS; h->name != NULL; h++) {
+		if (!h->of(r, status))
 			continue;
-		buf_key(b, HEADERS[i].name);
-		put_ref(b, "headers", HEADERS[i].name);
+		buf_key(b, h->name);
+		put_ref(b, "headers", h->name);
 	}
 	buf_char(b, '}');
 }
@@ -292,11 +96,11 @@ put_parameters(struct buf *b, const struct route *r)
 	if (route_names_id(r))
 		put_path_parameter(b);
 	put_query_parameters(b, r);
-	for (size_t i = 0; i < NELEM(PARAMETERS); i++) {
-		if (!PARAMETERS[i].of(r))
+	for (const struct implied_parameter *p = IMPLIED_PARAMETERS; p->name != NULL; p++) {
+		if (!p->of(r))
 			continue;
 		buf_item(b);
-		put_ref(b, "parameters", PARAMETERS[i].name);
+		put_ref(b, "parameters", p->name);
 	}
 	buf_char(b, ']');
 }
@@ -368,7 +172,7 @@ codes(struct arena *a, const struct route *r, int status)
 	struct buf b = buf_new(a, 64);
 
 	for (enum err e = OK + 1; e < ERR_COUNT; e++) {
-		if (err_row(e)->http != status || !gives_error(r, e))
+		if (err_row(e)->http != status || !implied_error(r, e))
 			continue;
 		buf_text(&b, b.len > 0 ? "." : "");
 		buf_text(&b, err_row(e)->code);
@@ -457,9 +261,9 @@ put_answers(struct buf *b, const struct route *r)
 {
 	buf_lit(b, ",\"responses\":{");
 	put_success(b, r, r->gives.status, r->help);
-	if (takes_prefer(r))
+	if ((r->traits & TAKES_PREFER) != 0)
 		put_success(b, r, 202, "it is safe, and will be done");
-	if (is_cached(r))
+	if (implied_cached(r))
 		put_success(b, r, 304, "the version is still the one");
 	put_refusals(b, r);
 	buf_char(b, '}');
@@ -518,7 +322,7 @@ put_call(struct buf *b, const struct route *r)
 	buf_json(b, arena_printf(b->arena, "Who may: %s.", route_who(r)));
 	buf_text(b, r->who == ANYONE ? ",\"security\":[]" : "");
 	put_parameters(b, r);
-	if (takes_body(r))
+	if (r->carries != NULL)
 		put_request_body(b, r);
 	put_answers(b, r);
 	buf_char(b, '}');
@@ -662,17 +466,17 @@ static void
 put_shared_parameters(struct buf *b)
 {
 	buf_lit(b, ",\"parameters\":{");
-	for (size_t i = 0; i < NELEM(PARAMETERS); i++) {
-		buf_key(b, PARAMETERS[i].name);
+	for (const struct implied_parameter *p = IMPLIED_PARAMETERS; p->name != NULL; p++) {
+		buf_key(b, p->name);
 		buf_printf(b,
 			   "{\"name\":\"%s\",\"in\":\"header\",\"description\":\"%s\","
 			   "\"schema\":{\"type\":\"string\"}}",
-			   PARAMETERS[i].name, PARAMETERS[i].help);
+			   p->name, p->help);
 	}
 	buf_lit(b, "},\"headers\":{");
-	for (size_t i = 0; i < NELEM(HEADERS); i++) {
-		buf_key(b, HEADERS[i].name);
-		buf_printf(b, "{\"schema\":%s}", HEADERS[i].schema);
+	for (const struct implied_header *h = IMPLIED_HEADERS; h->name != NULL; h++) {
+		buf_key(b, h->name);
+		buf_printf(b, "{\"schema\":%s}", h->schema);
 	}
 	buf_char(b, '}');
 }
@@ -707,7 +511,7 @@ put_responses_of(struct buf *b, struct buf *seen, const struct route *r)
 	for (enum err e = OK + 1; e < ERR_COUNT; e++) {
 		const char *name = codes(b->arena, r, err_row(e)->http);
 
-		if (!gives_error(r, e) || !is_new(seen, name))
+		if (!implied_error(r, e) || !is_new(seen, name))
 			continue;
 		buf_key(b, name);
 		put_response(b, err_row(e)->http, name, err_row(e)->en);

@@ -23,8 +23,7 @@ docs_fetch() {
 		rm -rf "$new"
 		return 1
 	}
-	rm -rf "$SWAGGER_CACHE"
-	mv "$new" "$SWAGGER_CACHE" # only a whole set of files bears the name
+	put_in_place "$new" "$SWAGGER_CACHE" docs_there # only a whole set of files bears the name
 }
 
 docs_unpack() {

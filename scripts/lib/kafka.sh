@@ -62,8 +62,7 @@ kafka_fetch() {
 		rm -rf "$new"
 		return 1
 	}
-	rm -rf "$KAFKA_CACHE"
-	mv "$new" "$KAFKA_CACHE" # only a whole set of jars bears the name
+	put_in_place "$new" "$KAFKA_CACHE" kafka_jars_there # only a whole set of jars bears the name
 }
 
 # A small heap, the quick compiler: this node starts often and carries little.

@@ -65,3 +65,13 @@ wait_for() {
 		sleep 0.05
 	done
 }
+
+# put_in_place NEW FOLDER THERE: NEW becomes FOLDER, unless somebody was quicker (THERE succeeds).
+put_in_place() {
+	if "$3"; then
+		rm -rf "$1"
+	else
+		rm -rf "$2"
+		mv "$1" "$2"
+	fi
+}

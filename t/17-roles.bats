@@ -4,11 +4,16 @@
 
 load lib/api
 load lib/stack
+load lib/fault
 
 setup() {
 	fresh_user
 	login
 	fresh_admin
+}
+teardown() {
+	worker_down
+	WORKER=${FIRST-} WORKER_PID=${FIRST_PID-} worker_down
 }
 
 # the_only_admins ID...: all the others, whom earlier tests made, are admins no more. (Not a change by
@@ -110,6 +115,36 @@ everywhere() {
 		grep -qx 200 "$BATS_TEST_TMPDIR/both"
 		fresh_admin
 	done
+}
+
+@test "of two admins who make each other inactive one stays, though both looked before either was done" {
+	as_admin patch "/users/$USER_ID" '{"role":"admin"}'
+	the_only_admins "$ADMIN_ID" "$USER_ID"
+	worker_up
+	FIRST=$WORKER FIRST_PID=$WORKER_PID
+	worker_up
+	hold_sessions "$ADMIN_ID" "$USER_ID" # which are the last that such a change touches
+	put_out "$FIRST" "$TOKEN" "$ADMIN_ID"
+	put_out "$WORKER" "$ADMIN" "$USER_ID"
+	wait_for 2 rows_are_awaited 2
+	let_row_go
+	stop_asking
+	[ "$(admins)" -eq 1 ]
+}
+# hold_sessions ID...: as hold_row does with users
+hold_sessions() {
+	coproc HOLDER { exec psql -XqAt "$DATABASE_URL" 3>&- 2>&1; }
+	printf "BEGIN;\nSELECT id FROM sessions WHERE user_id = ANY ('{%s}') FOR UPDATE;\n" "$(IFS=,; echo "$*")" >&"${HOLDER[1]}"
+	read -rt 5 _ <&"${HOLDER[0]}"
+}
+# put_out WORKER TOKEN ID: in the background
+put_out() {
+	(
+		WORKER=$1 BATS_TEST_TMPDIR+=/$3
+		mkdir "$BATS_TEST_TMPDIR"
+		TOKEN=$2 ask PATCH "/users/$3" '{"status":"inactive"}'
+	) 3>&- &
+	CHILDREN+=($!)
 }
 
 @test "without an admin a user may still leave" {

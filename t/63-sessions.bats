@@ -12,6 +12,7 @@ setup() {
 }
 teardown() {
 	worker_down
+	redis replicaof no one >/dev/null || true
 	mend
 }
 
@@ -99,6 +100,17 @@ is_copied() { TOKEN=$1 get /users/me && [[ $(redis get "session:$(claims "$1" | 
 	expect 204
 	over "$TOKEN"
 	redis config set maxmemory 256mb >/dev/null
+	over "$TOKEN"
+}
+
+@test "a Redis that can't be told at all, as one that became a replica, is no way back in" {
+	alive "$TOKEN"
+	redis replicaof 127.0.0.1 1 >/dev/null # whose master is nobody
+	post /auth/logout ''
+	expect 204
+	[[ $(redis get "session:$(sid)") == *active* ]] || fail "there is no old copy"
+	over "$TOKEN"
+	redis replicaof no one >/dev/null
 	over "$TOKEN"
 }
 

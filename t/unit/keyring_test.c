@@ -249,6 +249,8 @@ test_confusion(void)
 	   "one without a kid, of the key that signs");
 	ok(!is_good(made("{\"alg\":\"HS256\",\"crit\":[\"b64\"],\"b64\":false}", SECRET)),
 	   "one with crit: refused");
+	ok(!is_good(made("{\"alg\":\"HS256\",\"crit\":\"b64\",\"b64\":false}", SECRET)),
+	   "though it is no list: refused");
 	ok(!is_good(made("{\"alg\":\"HS256\",\"alg\":\"HS256\"}", SECRET)), "alg twice: refused");
 	ok(!is_good(made("{\"alg\":\"HS256\",\"kid\":\"\"}", SECRET)), "an empty kid: refused");
 	ok(is_good(secret_token), "the one it issued is good");

@@ -14,21 +14,13 @@ setup() {
 teardown() { worker_down; }
 
 sid() { claims "${1-$TOKEN}" | jq .sid; }
-# over TOKEN, alive TOKEN: asked often enough that every worker answers
+# over TOKEN, alive TOKEN: as every worker has it
 over() {
-	local i
-	for ((i = 0; i < 8; i++)); do
-		TOKEN=$1 get /users/me
-		expect 401 '.code == "token_invalid"'
-	done
+	TOKEN=$1 every_worker 401
+	TOKEN=$1 get /users/me
+	expect 401 '.code == "token_invalid"'
 }
-alive() {
-	local i
-	for ((i = 0; i < 6; i++)); do
-		TOKEN=$1 get /users/me
-		expect 200
-	done
-}
+alive() { TOKEN=$1 every_worker 200; }
 logouts() { sql "SELECT data FROM events WHERE user_id = :id AND event_type = 'user_logout' ORDER BY position" "id=$USER_ID"; }
 
 @test "a user sees its sessions: device, address, times, and which is this one" {

@@ -40,13 +40,12 @@ ask_reset() {
 	RESET=$(token_in_mail)
 }
 
-# session_is_over TOKEN: asked of every worker, as far as chance goes
+# session_is_over TOKEN: as every worker has it
 session_is_over() {
-	local TOKEN=$1 i
-	for ((i = 0; i < 3; i++)); do
-		get /users/me
-		expect 401 '.code == "token_invalid"'
-	done
+	local TOKEN=$1
+	every_worker 401
+	get /users/me
+	expect 401 '.code == "token_invalid"'
 }
 
 @test "a changed password is the only one from then on" {

@@ -24,13 +24,11 @@ the_only_admins() {
 }
 admins() { sql "SELECT count(*) FROM users WHERE role = 'admin' AND status = 'active'"; }
 
-# everywhere STATUS METHOD PATH: asked often enough that every worker answers
+# everywhere STATUS METHOD PATH: from every worker, and through nginx
 everywhere() {
-	local i
-	for ((i = 0; i < 8; i++)); do
-		call "$2" "$3"
-		expect "$1"
-	done
+	every_worker "$@"
+	call "$2" "$3"
+	expect "$1"
 }
 
 @test "a role that is given or taken is felt by the next request" {

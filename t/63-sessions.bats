@@ -14,23 +14,15 @@ teardown() {
 	worker_down
 	redis replicaof no one >/dev/null || true
 	mend
+	redis config set min-replicas-to-write 0 >/dev/null
+	redis acl setuser default +@all >/dev/null
 }
 
 sid() { claims "$TOKEN" | jq .sid; }
-# over TOKEN, alive TOKEN: asked often enough that every worker answers
-over() {
-	local i
-	for ((i = 0; i < 8; i++)); do
-		TOKEN=$1 get /users/me
-		expect 401
-	done
-}
+# over TOKEN, alive TOKEN: as every worker has it
+over() { TOKEN=$1 every_worker 401; }
 alive() {
-	local i
-	for ((i = 0; i < 6; i++)); do
-		TOKEN=$1 get /users/me
-		expect 200
-	done
+	TOKEN=$1 every_worker 200
 	wait_for 10 is_copied "$1"
 }
 # is_copied TOKEN: Redis has its session (a worker that has found Redis slow leaves it alone for a while).
@@ -113,6 +105,33 @@ is_copied() { TOKEN=$1 get /users/me && [[ $(redis get "session:$(claims "$1" | 
 	redis replicaof no one >/dev/null
 	over "$TOKEN"
 }
+
+@test "a Redis that can be read and takes no write is no way back in, on any worker" {
+	worker_up # with a connection to Redis that nothing ends by itself
+	ask GET /users/me && expect 200
+	alive "$TOKEN"
+	redis config set min-replicas-to-write 1 >/dev/null
+	post /auth/logout ''
+	expect 204
+	ask GET /users/me && expect 401
+	over "$TOKEN"
+	redis config set min-replicas-to-write 0 >/dev/null
+	[[ $(redis get "session:$(sid)") == *active* ]] || fail "there is no old copy"
+	ask GET /users/me && expect 401
+	over "$TOKEN"
+}
+
+@test "where usher may not end its clients' connections either, a second or two pass" {
+	worker_up
+	ask GET /users/me && expect 200
+	redis acl setuser default '-client|kill' >/dev/null
+	redis config set min-replicas-to-write 1 >/dev/null
+	post /auth/logout ''
+	expect 204
+	wait_for 5 worker_says 401
+	wait_for 5 over "$TOKEN" 2>/dev/null
+}
+worker_says() { ask GET /users/me && [[ $STATUS == "$1" ]]; }
 
 @test "a role that was taken away while Redis was away is gone when Redis is back" {
 	fresh_admin

@@ -6,14 +6,17 @@
  * up, and copies of an earlier epoch count for nothing. It also goes up when Redis begins a new
  * life, since the last second before its end may be lost. A worker learns the epoch whenever it
  * has connected to Redis, before it trusts a copy heard there: so while Redis answers, a worker
- * that has not heard of the newest epoch can't have had a connection all along. Where Redis is
- * away for some and not for others, the event is what tells it in the end (session_repair).
+ * that has not heard of the newest epoch can't have had a connection all along. A Redis that can
+ * be read and takes no write (its disk full, a replica by now) ends everybody's connection for us,
+ * to the same end. Where Redis is away for some and not for others, a worker that looks again each
+ * second, and the event, are what tells it (session_repair).
  */
 #include "session.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "clock.h"
 #include "db.h"
 #include "kv.h"
 #include "log.h"
@@ -23,7 +26,11 @@
 #include "event.h"
 #include "settings.h"
 
-enum { WORD_SIZE = 24 }; /* of a record: any 64-bit number fits */
+enum {
+	WORD_SIZE = 24, /* of a record: any 64-bit number fits */
+	LOOK_S = 1,
+	LOOK_AFTER_FAILURE_S = 30, /* readers of copies must not wait for a PostgreSQL that hangs */
+};
 
 enum {
 	LOAD,
@@ -33,6 +40,7 @@ enum {
 	ENDED_BY,
 	GIVEN_RIGHTS_BY,
 	EPOCH,
+	PRESENT,
 	NEW_LIFE,
 	NEW_EPOCH,
 	LIST,
@@ -68,6 +76,7 @@ static const struct db_stmt SQL[] = {
 		" AND s.ended_at IS NULL AND s.expires_at > now() AND u.status = 'active'", 1, false },
 	[EPOCH] = { "session_epoch",
 		"SELECT epoch FROM session_epoch WHERE redis_life = $1", 1, false },
+	[PRESENT] = { "session_present_epoch", "SELECT epoch FROM session_epoch", 0, false },
 	[NEW_LIFE] = { "session_new_life",
 		"UPDATE session_epoch SET epoch = epoch + (redis_life <> $1)::int, redis_life = $1"
 		" RETURNING epoch", 1, true },
@@ -102,8 +111,11 @@ static const struct shape ID = SHAPE(struct id, { F(struct id, id), .use = 1 });
 /* What this process goes by. No epoch is 0. */
 static struct {
 	int64_t epoch, connection; /* learned when Redis was connected to so often */
+	int64_t look_us;	   /* when to look again though the connection is the same */
 	bool known;		   /* ever learned */
 } trust;
+
+#define NO_CONNECTION INT64_C(-1)
 
 #define ENDED_VERSION INT64_C(9007199254740991) /* newer than any: 2^53 - 1, exact in Lua */
 
@@ -168,8 +180,9 @@ session_record_read(const char *text, size_t len, int64_t sid, struct session *o
 	return strcmp(status, "active") == 0 ? HEARD : HEARD_GONE;
 }
 
-/* Before PostgreSQL was ever reached all copies are trusted: there is nobody who could have
- * ended a session and been answered. */
+/* A worker that has not reached PostgreSQL since it started trusts all copies: cached reads go on
+ * without the truth, and nobody can end a session without it. What was ended before, and Redis not
+ * told, it can't know. */
 static bool
 is_trusted(const struct session *s)
 {
@@ -192,6 +205,27 @@ struct epoch {
 
 static const struct shape EPOCH_ROW = SHAPE(struct epoch, { F(struct epoch, n), .use = 1 });
 
+static void
+look_again_in(int64_t seconds)
+{
+	trust.look_us = clock_read_us() + seconds * INT64_C(1000000);
+}
+
+/* Where PostgreSQL does not answer, what was known stays. */
+static void
+look_again(struct ctx *c)
+{
+	struct epoch epoch;
+	enum err e;
+
+	if (clock_mono_us() < trust.look_us)
+		return;
+	e = db_one(c->db, c->arena, &SQL[PRESENT], NULL, &EPOCH_ROW, 1, &epoch);
+	if (e == OK)
+		trust.epoch = epoch.n;
+	look_again_in(e == OK ? LOOK_S : LOOK_AFTER_FAILURE_S);
+}
+
 void
 session_learn_epoch(struct ctx *c)
 {
@@ -199,8 +233,10 @@ session_learn_epoch(struct ctx *c)
 	struct epoch epoch;
 	enum err e;
 
-	if (connection == trust.connection)
+	if (connection == trust.connection) {
+		look_again(c);
 		return;
+	}
 	e = db_one(c->db, c->arena, &SQL[EPOCH], ARGS(kv_life(c->kv)), &EPOCH_ROW, 1, &epoch);
 	if (e == E_NOT_FOUND)
 		e = db_one(c->db, c->arena, &SQL[NEW_LIFE], ARGS(kv_life(c->kv)), &EPOCH_ROW, 1,
@@ -210,6 +246,7 @@ session_learn_epoch(struct ctx *c)
 		return; /* asked again in the next turn */
 	trust.known = true;
 	trust.connection = connection;
+	look_again_in(LOOK_S);
 }
 
 static int64_t
@@ -327,9 +364,12 @@ tell(struct ctx *c, const struct kv_put *puts, int n)
 		return;
 	if (db_do(c->db, &SQL[NEW_EPOCH], ARGS(NULL), NULL) != OK)
 		log_error(EV("session.not_told"), KI("sessions", n));
+	trust.connection = NO_CONNECTION; /* ours may be the one that went on all along */
 	kv_insist(c->kv);
-	if (kv_put(c->kv, puts, n) != OK && kv_drop(c->kv, puts, n) != OK)
-		log_warn(EV("session.told_by_epoch"), KI("sessions", n));
+	if (kv_put(c->kv, puts, n) == OK || kv_drop(c->kv, puts, n) == OK)
+		return;
+	log_warn(EV("session.told_by_epoch"), KI("sessions", n),
+		 KS("felt", kv_part_all(c->kv) == OK ? "at once" : "within a second"));
 }
 
 /* One record for each session; `u` NULL: over. */

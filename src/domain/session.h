@@ -49,7 +49,8 @@ int session_ask(struct ctx *c, int64_t sid);
 enum heard session_heard(struct ctx *c, int slot, int64_t sid, struct session *out_r);
 
 /* After each round trip to Redis, before what was heard is judged: if the connection is a new
- * one, learn the epoch. Until that is known again no copy is trusted. */
+ * one, learn the epoch. Until that is known again no copy is trusted. On an old one look at it
+ * again each second, and keep what was known where PostgreSQL does not answer. */
 void session_learn_epoch(struct ctx *c);
 
 /* A session to load; `stale`: Redis has something that the copy must replace. */

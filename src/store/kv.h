@@ -134,6 +134,10 @@ enum err kv_settle(struct kv *kv) MUST_CHECK;
 /* Remove these keys, whatever lies there: for a Redis that is too full to take a put. */
 enum err kv_drop(struct kv *kv, const struct kv_put *puts, int n) MUST_CHECK;
 
+/* End all connections of Redis's clients, our own too: so that each of them has to begin a new one
+ * before it reads again. For who can put nothing there and must be heard all the same. */
+enum err kv_part_all(struct kv *kv) MUST_CHECK;
+
 /* Remove every key that begins with `prefix`, in steps; *n_r says how many. */
 enum err kv_forget_all(struct kv *kv, const char *prefix, int64_t *n_r) MUST_CHECK;
 

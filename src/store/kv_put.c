@@ -239,6 +239,21 @@ kv_drop(struct kv *kv, const struct kv_put *puts, int n)
 }
 
 enum err
+kv_part_all(struct kv *kv)
+{
+	bool good = kv_connected(kv);
+
+	if (!good)
+		return E_UNAVAILABLE;
+	kv_begin_trip(kv);
+	good = kv_collect_owed(kv) &&
+	       kv_said(redisCommand(kv->c, "CLIENT KILL TYPE normal SKIPME yes"),
+		       REDIS_REPLY_INTEGER);
+	kv_hang_up(kv);
+	return good ? OK : E_UNAVAILABLE;
+}
+
+enum err
 kv_forget_all(struct kv *kv, const char *prefix, int64_t *n_r)
 {
 	long long n = 0;

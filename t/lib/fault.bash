@@ -85,6 +85,19 @@ all_ready() {
 	PYTHON
 }
 
+# every_worker STATUS [METHOD PATH]: what TOKEN gets from the reading workers, asked on many connections at
+# once, so that all answer.
+every_worker() {
+	play "$1" "$TOKEN" "${2-GET}" "/api/v1${3-/users/me}" <<-'PYTHON'
+		status, token, method, path = sys.argv[1:]
+		crowd = [Connection(socket_of("read")) for _ in range(16)]
+		for c in crowd:
+		    c.send(request(method, path, keep=False, token=token))
+		for a in [c.answer() for c in crowd]:
+		    assert a.status == int(status), a
+	PYTHON
+}
+
 #
 # Asking until, and what an outage answers
 #

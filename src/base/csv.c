@@ -58,8 +58,37 @@ begin(struct csv *csv)
 	return c;
 }
 
+/* The byte after the quote that closes what is open. */
+static int
+past_quote(struct csv *csv)
+{
+	int c;
+
+	do {
+		while ((c = next(csv)) != '"' && c != EOF)
+			;
+		c = c == EOF ? EOF : next(csv);
+	} while (c == '"');
+	return c;
+}
+
+/* To the end of the record, which is not the end of a line between quotes. */
 static enum csv_end
-pass_over(struct csv *csv, int c)
+pass_over(struct csv *csv, int c, bool quote_open)
+{
+	c = quote_open ? past_quote(csv) : c;
+	while (!ends_record(c)) {
+		bool begins = c == ',';
+
+		c = next(csv);
+		if (begins && c == '"')
+			c = past_quote(csv);
+	}
+	return CSV_BAD;
+}
+
+static enum csv_end
+pass_over_line(struct csv *csv, int c)
 {
 	while (!ends_record(c))
 		c = next(csv);
@@ -107,13 +136,13 @@ csv_next(struct csv *csv, struct arena *a, const char *field[CSV_FIELDS], int *n
 		return CSV_END;
 	for (;; c = next(csv)) {
 		struct buf b = buf_new(a, 64);
-		bool good = true;
+		bool good = true, in_quotes = c == '"';
 
-		c = c == '"' ? quoted(csv, &b, &good) : plain(csv, &b, c, &good);
+		c = in_quotes ? quoted(csv, &b, &good) : plain(csv, &b, c, &good);
 		sum += b.len;
 		if (!good || (c != ',' && !ends_record(c)) || *n_r == CSV_FIELDS ||
 		    sum > CSV_RECORD_MOST)
-			return pass_over(csv, c);
+			return pass_over(csv, c, in_quotes && !good);
 		field[(*n_r)++] = b.text;
 		if (ends_record(c))
 			return CSV_RECORD;
@@ -130,7 +159,7 @@ csv_line(struct csv *csv, struct arena *a, const char **text_r, size_t *len_r)
 		return CSV_END;
 	for (; !ends_record(c); c = next(csv)) {
 		if (c == '\0' || b.len == CSV_RECORD_MOST)
-			return pass_over(csv, c);
+			return pass_over_line(csv, c);
 		buf_char(&b, (char)c);
 	}
 	*text_r = b.text;

@@ -24,6 +24,7 @@ static const struct {
 	{ "이름,메일\n", "1|이름|메일|\n" },
 	{ "a\"b\nc\n", "1!\n2|c|\n" },
 	{ "\"a\"b\nc\n", "1!\n2|c|\n" },
+	{ "\"a\"b,\"c\nd\"\ne\n", "1!\n3|e|\n" },
 	{ "\"open\nc\n", "1!\n" },
 	{ "\"open", "1!\n" },
 	{ " a , b \n", "1| a | b |\n" },
@@ -72,6 +73,8 @@ test_bounds(struct arena *a)
 	is_text(heard, "1!\n2|a|\n", "nor is one of too many fields");
 	hear(a, "a\0b\nc\n", 6, heard, sizeof(heard));
 	is_text(heard, "1!\n2|c|\n", "nor is one with a NUL");
+	hear(a, "\"a\0b\nc,d\"\"\n\",\"e\nf\"\ng\n", 21, heard, sizeof(heard));
+	is_text(heard, "1!\n5|g|\n", "its end is not the end of a line between quotes");
 	free(big);
 }
 

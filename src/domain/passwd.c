@@ -139,22 +139,31 @@ make_up(int64_t us)
 	}
 }
 
+/* A password that this hash can't be of: bcrypt would see 72 bytes of it and take it for another,
+ * and libcrypt refuses 512 at once, which would tell by the time. It costs a hash all the same. */
+static bool
+is_too_long(const char *password, const char *stored, bool tagged)
+{
+	size_t len = strlen(password);
+
+	return !tagged && (len >= CRYPT_MAX_PASSPHRASE_SIZE ||
+			   (len > BCRYPT_SEES && strncmp(stored, "$2", 2) == 0));
+}
+
 bool
 passwd_matches(const char *password, const char *hash)
 {
 	bool tagged = hash != NULL && strncmp(hash, LONG_TAG, sizeof(LONG_TAG) - 1) == 0;
 	const char *stored = hash == NULL ? nobody : tagged ? hash + sizeof(LONG_TAG) - 1 : hash;
+	bool too_long = is_too_long(password, stored, tagged);
 	char room[48], out[CRYPT_OUTPUT_SIZE];
 	bool good, same;
 	int64_t from = spent_us();
 
-	good = crypt_into(tagged ? digestible(password, room) : password, stored, out);
+	good = crypt_into(tagged || too_long ? digestible(password, room) : password, stored, out);
 	if (!good)
 		log_error(EV("password.hash_unreadable"));
-	same = good && equal(out, stored);
-	/* bcrypt saw 72 bytes of it: another password, which it can't tell from this one */
-	if (!tagged && strncmp(stored, "$2", 2) == 0 && strlen(password) > BCRYPT_SEES)
-		same = false;
+	same = good && !too_long && equal(out, stored);
 	explicit_bzero(room, sizeof(room));
 	explicit_bzero(out, sizeof(out));
 	if (passwd_is_old(stored))

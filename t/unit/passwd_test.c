@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "log.h"
 #include "tap.h"
 
@@ -12,6 +13,7 @@ enum { COST = 4 };
 #define L9 "123456789"
 #define L36 L9 L9 L9 L9
 #define L72 L36 L36
+#define L512 L72 L72 L72 L72 L72 L72 L72 "12345678"
 
 static const char *
 hash_of(struct arena *a, const char *password)
@@ -38,6 +40,27 @@ static const struct {
 	{ "600 bytes, more than libcrypt takes", L72 L72 L72 L72 L72 L72 L72 L72 L36, true },
 };
 
+static int64_t
+guess_us(const char *password, const char *hash)
+{
+	int64_t from = clock_read_us();
+
+	ok(!passwd_matches(password, hash), "%zu bytes are not the password", strlen(password));
+	return clock_read_us() - from;
+}
+
+/* libcrypt refuses 512 bytes before it has worked at all. */
+static void
+test_long_guess(struct arena *a)
+{
+	const char *hash = hash_of(a, "a");
+	int64_t plain = guess_us("wrong", hash), l = guess_us(L512, hash);
+
+	ok(l > plain / 4, "a guess of 512 bytes costs a hash (%lld us, another %lld us)",
+	   (long long)l, (long long)plain);
+	ok(guess_us(L512, NULL) > plain / 4, "nobody's too");
+}
+
 static void
 test_hashes(struct arena *a)
 {
@@ -59,6 +82,7 @@ test_hashes(struct arena *a)
 		   PASSWORDS[i].what);
 	}
 	ok(!passwd_matches(L72, hash_of(a, L72 "x")), "72 bytes do not stand for 73");
+	test_long_guess(a);
 }
 
 /* Made elsewhere from "secret", and what is no hash of anything. */

@@ -86,7 +86,7 @@ rotated_ago() { sql "UPDATE sessions SET rotated_at = now() - :'ago'::interval W
 @test "a predecessor that comes too late ends the session" {
 	local first=$REFRESH
 	refresh
-	rotated_ago '9 seconds'
+	rotated_ago '5 seconds'
 	refresh "$first"
 	expect 200
 	rotated_ago '11 seconds'

@@ -14,17 +14,20 @@
 /* clang-format off */
 static const struct {
 	const char *policy;
+	bool of_account;
 	size_t setting; /* where struct settings keeps its rate */
 } LIMITS[] = {
-	[LOGINS_OF_CLIENT]  = { "login-ip",       offsetof(struct settings, rate_login_ip) },
-	[SIGNUPS_OF_CLIENT] = { "signup-ip",      offsetof(struct settings, rate_signup_ip) },
-	[LOGINS_OF_ACCOUNT] = { "login-account",  offsetof(struct settings, rate_login_account) },
-	[FORGOT_OF_ACCOUNT] = { "forgot-account", offsetof(struct settings, rate_forgot_account) },
+	[LOGINS_OF_CLIENT]     = { "login-ip",       false, offsetof(struct settings, rate_login_ip) },
+	[SIGNUPS_OF_CLIENT]    = { "signup-ip",      false, offsetof(struct settings, rate_signup_ip) },
+	[LOGINS_OF_ACCOUNT]    = { "login-account",  true, offsetof(struct settings, rate_login_account) },
+	[FORGOT_OF_ACCOUNT]    = { "forgot-account", true, offsetof(struct settings, rate_forgot_account) },
+	[ADDRESSES_OF_ACCOUNT] = { "email-account",  true, offsetof(struct settings, rate_email_account) },
 };
 /* clang-format on */
 
 struct limit_asked {
 	const char *policy;
+	bool of_account;
 	struct kv_rate rate;
 };
 
@@ -79,6 +82,7 @@ question(struct ctx *c, enum limit l, const char *who)
 		return NULL;
 	q = arena_get(c->arena, sizeof(*q));
 	q->policy = LIMITS[l].policy;
+	q->of_account = LIMITS[l].of_account;
 	q->rate.key = arena_printf(c->arena, "rl:%s:%s", q->policy, who);
 	q->rate.count = count;
 	q->rate.seconds = seconds;
@@ -119,6 +123,7 @@ limit_heard(struct ctx *c, struct limit_asked *q)
 			       .rest_s = seconds_of(q->rate.rest_ms),
 			       .wait_s = seconds_of(q->rate.wait_ms),
 			       .too_many = q->rate.too_many,
+			       .of_account = q->of_account,
 			       .next = c->counted };
 	c->counted = n;
 	if (!n->too_many)
@@ -128,12 +133,32 @@ limit_heard(struct ctx *c, struct limit_asked *q)
 	return E_LIMITED;
 }
 
-enum err
-limit_take(struct ctx *c, enum limit l, const char *address)
+static enum err
+take(struct ctx *c, enum limit l, const char *who)
 {
-	struct limit_asked *q = question(c, l, account(c->arena, address));
+	struct limit_asked *q = question(c, l, who);
 
 	if (q != NULL)
 		kv_rate(c->kv, &q->rate);
 	return limit_heard(c, q);
+}
+
+enum err
+limit_take(struct ctx *c, enum limit l, const char *address)
+{
+	return take(c, l, account(c->arena, address));
+}
+
+enum err
+limit_take_of_client(struct ctx *c, enum limit l)
+{
+	return take(c, l, limit_client(c->arena, c->peer));
+}
+
+enum err
+limit_take_of_actor(struct ctx *c, enum limit l)
+{
+	if (c->role == ROLE_ADMIN)
+		return OK;
+	return take(c, l, arena_printf(c->arena, "%lld", (long long)c->actor));
 }

@@ -16,7 +16,8 @@ enum limit {
 	LOGINS_OF_CLIENT,
 	SIGNUPS_OF_CLIENT,
 	LOGINS_OF_ACCOUNT,
-	FORGOT_OF_ACCOUNT
+	FORGOT_OF_ACCOUNT,
+	ADDRESSES_OF_ACCOUNT
 };
 
 /* A request, counted: what its answer says of it (RateLimit). In the request's arena. */
@@ -26,6 +27,7 @@ struct counted {
 	int64_t left;
 	int64_t rest_s, wait_s; /* until all of them, or one more, may come */
 	bool too_many;
+	bool of_account;      /* whoever came counts together, so only a refusal tells of it */
 	struct counted *next; /* counted before */
 };
 
@@ -40,6 +42,12 @@ enum err limit_heard(struct ctx *c, struct limit_asked *asked) MUST_CHECK;
 /* Count what is known only from the body, in a round trip of its own: `address` of mail, without
  * regard to case. E_LIMITED, or OK. Before any hash is made. */
 enum err limit_take(struct ctx *c, enum limit l, const char *address) MUST_CHECK;
+
+/* The same for the client, where limit_ask came too early. */
+enum err limit_take_of_client(struct ctx *c, enum limit l) MUST_CHECK;
+
+/* The same for the actor; an admin is not counted. */
+enum err limit_take_of_actor(struct ctx *c, enum limit l) MUST_CHECK;
 
 /* The client behind a peer's address: "192.0.2.1" or "2001:db8:0:1" (a /64); "unknown" for
  * what is no address. */

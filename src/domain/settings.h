@@ -19,7 +19,8 @@ struct settings {
 	int64_t password_min;
 	const char *password_denylist_file;
 	int64_t bcrypt_cost;
-	const char *rate_login_account, *rate_login_ip, *rate_signup_ip, *rate_forgot_account;
+	const char *rate_login_account, *rate_login_ip, *rate_signup_ip, *rate_forgot_account,
+		*rate_email_account;
 	int64_t cache_ttl_seconds;
 	const char *cache_write_strategy;
 	int64_t flush_interval_ms, flush_batch, flush_backlog;

@@ -21,6 +21,7 @@
 #include "activity.h"
 #include "behind.h"
 #include "event.h"
+#include "limit.h"
 #include "idem.h"
 #include "lockout.h"
 #include "passwd.h"
@@ -49,7 +50,18 @@ const struct shape USER = SHAPE_GIVEN(struct user,
 	  .of_use = SHOWN, .many = true, .help = "the newest 10, where they are asked for" });
 /* clang-format on */
 
-enum { CREATE, CHANGE, CHANGE_ADDRESS, LOCK, ADMINS, AN_ADMIN, DELETE, BY_EMAIL, PROMOTE };
+enum {
+	CREATE,
+	CHANGE,
+	CHANGE_ADDRESS,
+	LOCK,
+	ADMINS,
+	AN_ADMIN,
+	DELETE,
+	BY_EMAIL,
+	HAS_ADDRESS,
+	PROMOTE
+};
 
 /* clang-format off */
 /* $5 the fields as JSON, $6 the hash, $7 the language that was spoken to its maker */
@@ -133,6 +145,8 @@ static const struct db_stmt SQL[] = {
 	[BY_EMAIL] = { "user_by_email",
 		"SELECT " USER_COLUMNS ", u.password_hash, " SQL_IS_LOCKED("u.id") " FROM users u WHERE "
 		SQL_EMAIL_KEY("u.email") " = " SQL_EMAIL_KEY("$1"), 1, false },
+	[HAS_ADDRESS] = { "user_has_address",
+		"SELECT id FROM users WHERE id = $1::bigint AND email = $2", 2, false },
 	[PROMOTE] = { "user_create_admin", SQL_INSERT("admin"), 7, true },
 };
 const struct db_set USER_STATEMENTS = { SQL, NELEM(SQL) };
@@ -386,6 +400,22 @@ make_change(struct change *ch, bool rights)
 	return OK;
 }
 
+/* Each change of address sends two mails, and tells of an address whether it is somebody's. Who
+ * gives the one that it has already, as a replacement does, is not counted. */
+static enum err
+may_change_address(struct ctx *c, int64_t id, const struct user *in)
+{
+	int64_t same;
+	enum err e;
+
+	if (in->email == NULL || c->role == ROLE_ADMIN)
+		return OK;
+	e = db_do(c->db, &SQL[HAS_ADDRESS], ARGS(db_int(c->arena, id), in->email), &same);
+	if (e != OK || same > 0)
+		return e;
+	return limit_take_of_actor(c, ADDRESSES_OF_ACCOUNT);
+}
+
 enum err
 user_change(struct ctx *c, int64_t id, const struct user *in, const struct tag *if_match,
 	    struct page *page_r)
@@ -403,6 +433,8 @@ user_change(struct ctx *c, int64_t id, const struct user *in, const struct tag *
 
 	if (rights && c->role != ROLE_ADMIN)
 		return E_FORBIDDEN;
+	if ((e = may_change_address(c, id, in)) != OK)
+		return e;
 	begin_change(&ch);
 	e = make_change(&ch, rights);
 	if (e == OK)

@@ -56,7 +56,7 @@ identify(struct req *rq)
 static const enum limit COUNTS[] = {
 	[ASK_NOTHING] = LIMIT_NONE,	    [ASK_PAGE] = LIMIT_NONE,
 	[ASK_PAGE_TO_CHANGE] = LIMIT_NONE,  [COUNT_LOGIN] = LOGINS_OF_CLIENT,
-	[COUNT_SIGNUP] = SIGNUPS_OF_CLIENT,
+	[COUNT_SIGNUP] = SIGNUPS_OF_CLIENT, [COUNT_LOGIN_INSIDE] = LIMIT_NONE,
 };
 
 /* A change that may be written behind starts from the page that is there. */

@@ -62,7 +62,7 @@ implied_cached(const struct route *r)
 static bool
 is_counted(const struct route *r)
 {
-	return r->asks == COUNT_LOGIN || r->asks == COUNT_SIGNUP;
+	return r->asks == COUNT_LOGIN || r->asks == COUNT_SIGNUP || r->asks == COUNT_LOGIN_INSIDE;
 }
 
 static bool

@@ -5,6 +5,7 @@
 
 #include "auth.h"
 #include "doc.h"
+#include "limit.h"
 #include "user.h"
 
 #include "handlers.h"
@@ -30,7 +31,10 @@ static enum err
 by_password(struct req *rq, const struct token_request *in, struct grant *out_r)
 {
 	const struct sign_in who = { in->username, in->password };
+	enum err e = limit_take_of_client(&rq->ctx, LOGINS_OF_CLIENT);
 
+	if (e != OK)
+		return e;
 	if (in->username == NULL)
 		return refuse(&rq->ctx, E_INVALID, "username", MSG_MISSING);
 	if (in->password == NULL)

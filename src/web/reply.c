@@ -156,17 +156,28 @@ put_cors(struct buf *b, const char *origin)
 		   " RateLimit-Policy, Preference-Applied, X-Request-Id, X-Total-Count\r\n");
 }
 
+/* Those that may be told from `n` on. What is left to an account is what others have left of it:
+ * who is no more than a caller would learn when they log in. */
+static const struct counted *
+told(const struct counted *n)
+{
+	while (n != NULL && n->of_account && !n->too_many)
+		n = n->next;
+	return n;
+}
+
 /* draft-ietf-httpapi-ratelimit-headers: what was allowed, and what is left of it. */
 static void
 put_limits(struct buf *b, const struct counted *all)
 {
 	const char *comma = "RateLimit-Policy: ";
 
-	for (const struct counted *n = all; n != NULL; n = n->next, comma = ", ")
+	all = told(all);
+	for (const struct counted *n = all; n != NULL; n = told(n->next), comma = ", ")
 		buf_printf(b, "%s\"%s\";q=%lld;w=%lld", comma, n->policy, (long long)n->count,
 			   (long long)n->seconds);
 	comma = "\r\nRateLimit: ";
-	for (const struct counted *n = all; n != NULL; n = n->next, comma = ", ")
+	for (const struct counted *n = all; n != NULL; n = told(n->next), comma = ", ")
 		buf_printf(b, "%s\"%s\";r=%lld;t=%lld", comma, n->policy, (long long)n->left,
 			   (long long)n->rest_s);
 	if (all != NULL)

@@ -20,6 +20,7 @@ enum asks {
 	ASK_PAGE_TO_CHANGE, /* where the change may be written behind */
 	COUNT_LOGIN,	    /* how often the client has come, before anything else is done for it */
 	COUNT_SIGNUP,	    /* as above */
+	COUNT_LOGIN_INSIDE, /* by the handler, which sees from the body whether it is one */
 };
 
 /* What a call takes and gives besides, for the manual. */

@@ -2,9 +2,9 @@
 #include "passwd.h"
 
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "clock.h"
 #include "log.h"
 #include "tap.h"
 
@@ -40,13 +40,23 @@ static const struct {
 	{ "600 bytes, more than libcrypt takes", L72 L72 L72 L72 L72 L72 L72 L72 L36, true },
 };
 
+/* What this process has worked; others' load is not in it. */
+static int64_t
+worked_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
+}
+
 static int64_t
 guess_us(const char *password, const char *hash)
 {
-	int64_t from = clock_read_us();
+	int64_t from = worked_us();
 
 	ok(!passwd_matches(password, hash), "%zu bytes are not the password", strlen(password));
-	return clock_read_us() - from;
+	return worked_us() - from;
 }
 
 /* libcrypt refuses 512 bytes before it has worked at all. */

@@ -34,12 +34,23 @@ docs_unpack() {
 	rm "$1/$package"
 }
 
-# docs_put DIR: the whole page, in place of what was there.
+# docs_files: the names that a page has.
+docs_files() { (cd "$USHER_ROOT/nginx/docs" && printf '%s\n' "${SWAGGER_FILES[@]}" *); }
+
+# docs_may_go DIR: there is nothing at DIR, or an empty folder, or one with a page of ours.
+docs_may_go() {
+	[[ -e $1 || -L $1 ]] || return 0
+	[[ -d $1 && (-z $(ls -A -- "$1/") || -f $1/start.js && -f $1/swagger-ui-bundle.js) ]]
+}
+
+# docs_put DIR: the page, in place of an earlier one; whatever else may be there is left alone.
 docs_put() {
-	rm -rf "$1"
-	mkdir -p "$1"
-	cp "${SWAGGER_FILES[@]/#/$SWAGGER_CACHE/}" "$USHER_ROOT"/nginx/docs/* "$1"
-	chmod -R u+rwX,go+rX "$1"
+	local file
+	docs_may_go "$1" || return 1
+	mkdir -p -- "$1"
+	for file in $(docs_files); do rm -f -- "$1/$file"; done
+	cp "${SWAGGER_FILES[@]/#/$SWAGGER_CACHE/}" "$USHER_ROOT"/nginx/docs/* "$1/"
+	chmod -R u+rwX,go+rX "$1/"
 }
 
 # docs_choose DIR: the page, or a line that says why there is none.

@@ -15,6 +15,10 @@ COMPONENTS=(postgres redis kafka mail eventd api nginx)
 
 defined() { declare -F "$1" >/dev/null; }
 
+component_known() {
+	[[ " ${COMPONENTS[*]} " == *" $1 "* ]] || die "no component $1; there are: ${COMPONENTS[*]}"
+}
+
 component_logs() {
 	if defined "$1_logs"; then "$1_logs"; else echo "$USHER_VAR/log/$1.log"; fi
 }
@@ -50,9 +54,7 @@ stack_each() {
 	local action=$1 name list
 	shift
 	list=("${@:-${COMPONENTS[@]}}")
-	for name in "${list[@]}"; do
-		[[ " ${COMPONENTS[*]} " == *" $name "* ]] || die "no component $name; there are: ${COMPONENTS[*]}"
-	done
+	for name in "${list[@]}"; do component_known "$name"; done
 	if [[ $action == stop ]]; then mapfile -t list < <(printf '%s\n' "${list[@]}" | tac); fi
 	for name in "${list[@]}"; do component "$action" "$name"; done
 }
@@ -71,10 +73,18 @@ migrate() {
 	"$USHER_BIN/usherctl" migrate up
 }
 
+# ports_check: of a component that is not there yet, is each port free?
+ports_check() {
+	alive nginx || port_free "$USHER_PORT" || exit 1
+	alive kafka || { port_free "$KAFKA_PORT" && port_free "$KAFKA_CONTROLLER_PORT"; } || exit 1
+	alive mail || port_free "$MAIL_PORT" || exit 1
+}
+
 # stack_up: from whatever there is to a running system. Servers that run are left alone; the
 # programs and nginx take up what has changed. KAFKA_WANTED is "real" or "embedded".
 stack_up() {
 	instance_dirs
+	ports_check
 	alive kafka || kafka_choose "${KAFKA_WANTED:-real}"
 	stack_each start postgres redis kafka mail
 	step migrate "schema" "" migrate

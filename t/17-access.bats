@@ -8,7 +8,7 @@
 load lib/api
 load lib/stack
 
-# who METHOD PATH; beneath /api/v1, but for the last three
+# who METHOD PATH; beneath /api/v1, but for the last four
 CALLS='
 anyone POST   /users
 anyone POST   /auth/login
@@ -39,6 +39,7 @@ admin  GET    /events
 admin  GET    /stats
 anyone GET    /healthz
 anyone GET    /readyz
+anyone GET    /metrics
 anyone GET    /openapi.json
 '
 
@@ -59,7 +60,7 @@ rows() {
 # one METHOD PATH: of the user, with a parameter that nobody knows; STATUS as after a call
 one() {
 	local url=${2/'{id}'/$USER_ID}
-	[[ $url =~ ^/(healthz|readyz|openapi.json)$ ]] && url=$BASE_URL$url
+	[[ $url =~ ^/(healthz|readyz|metrics|openapi.json)$ ]] && url=$BASE_URL$url
 	if [[ $1 == GET || $1 == DELETE ]]; then call "$1" "$url?nobody=knows"; else send "$1" "$url?nobody=knows" '{}'; fi
 }
 

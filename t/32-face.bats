@@ -203,7 +203,8 @@ each() {
 
 # example METHOD PATH [CURL OPTION...]: the README's own curl, for USER_ID and with TOKEN; STATUS and BODY
 example() {
-	local curl U=$BASE_URL J='Content-Type: application/json' A="Authorization: Bearer $TOKEN" ID=$USER_ID
+	local curl U=$BASE_URL J='Content-Type: application/json' A="Authorization: Bearer $TOKEN" ID=$USER_ID SESSION=$USER_ID
+	local ADMIN=$A
 	METHOD=$1
 	curl=$(usherctl calls | sed -nE "s#^\| \`$1 ${2//[\{\}]/.}\` .*\| \`(curl .*)\` \|\$#\1#p")
 	[[ $curl ]] || fail "no curl for $1 $2"

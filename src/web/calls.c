@@ -69,7 +69,9 @@ put_url(struct buf *b, const char *path)
 	if (brace == NULL)
 		buf_text(b, path);
 	else
-		buf_printf(b, "%.*s$ID%s", (int)(brace - path), path, strchr(brace, '}') + 1);
+		buf_printf(b, "%.*s$%s%s", (int)(brace - path), path,
+			   strstr(path, "/sessions/") != NULL ? "SESSION" : "ID",
+			   strchr(brace, '}') + 1);
 	buf_char(b, '"');
 }
 
@@ -85,7 +87,9 @@ put_curl(struct buf *b, const struct route *r)
 	if (wants_query(r))
 		buf_lit(b, " -G");
 	put_url(b, r->path);
-	if (r->who != ANYONE)
+	if (r->who == AN_ADMIN || (r->traits & TRIED_BY_ADMIN) != 0)
+		buf_lit(b, " -H \"$ADMIN\"");
+	else if (r->who != ANYONE)
 		buf_lit(b, " -H \"$A\"");
 	if (wants_query(r))
 		put_example_query(b, r);

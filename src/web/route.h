@@ -25,13 +25,14 @@ enum asks {
 
 /* What a call takes and gives besides, for the manual. */
 enum {
-	GIVES_LIST = 1,	    /* an array of its shape, with Link */
-	GIVES_ETAG = 2,	    /* the version */
-	GIVES_LOCATION = 4, /* of what is new */
-	GIVES_AT_503 = 8,   /* the same document with 503 too */
-	TAKES_MATCH = 16,   /* If-Match */
-	TAKES_PREFER = 32,  /* Prefer: respond-async, then 202 */
-	TAKES_KEY = 64,	    /* Idempotency-Key */
+	GIVES_LIST = 1,	      /* an array of its shape, with Link */
+	GIVES_ETAG = 2,	      /* the version */
+	GIVES_LOCATION = 4,   /* of what is new */
+	GIVES_AT_503 = 8,     /* the same document with 503 too */
+	TAKES_MATCH = 16,     /* If-Match */
+	TAKES_PREFER = 32,    /* Prefer: respond-async, then 202 */
+	TAKES_KEY = 64,	      /* Idempotency-Key */
+	TRIED_BY_ADMIN = 128, /* in its example: whose call it is has no token any more */
 };
 
 #define ERRORS(...) ((const enum err[]){ __VA_ARGS__, OK })

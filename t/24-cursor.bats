@@ -152,3 +152,33 @@ before() { sql "SELECT count(*) FROM users WHERE id < :id AND status = 'inactive
 	get '/users/?limit=1'
 	expect 200 '.[0] | has("activities") | not'
 }
+
+@test "pages with much in them end after a megabyte, forwards and backwards, and lose nobody" {
+	local forwards=() backwards=() url count=0
+	crowd 12
+	owner_sql "INSERT INTO user_activities (user_id, activity_type, data)
+		SELECT u.id, 'big', jsonb_build_object('x', repeat('x', 16000)) FROM users u, generate_series(1, 10)
+		WHERE u.name = :'m'" "m=$MARK"
+	url="$API/users/?status=inactive&limit=1000&include=activities&skip=$(before "$FIRST")"
+	while [[ $url ]]; do
+		a_page "$url"
+		forwards+=("${IDS[@]}")
+		url=$(link next)
+		((++count))
+	done
+	[ "${forwards[*]}" = "$(seq -s' ' "$FIRST" "$LAST")" ]
+	[ "$count" -ge 2 ]
+	backwards=("${IDS[@]}")
+	while url=$(link prev) && ((${#backwards[@]} < 12)) && [[ $url ]]; do
+		a_page "$url"
+		backwards=("${IDS[@]}" "${backwards[@]}")
+	done
+	[ "${backwards[*]}" = "${forwards[*]}" ]
+}
+# a_page URL: no longer than it may be; IDS, those of the crowd on it
+a_page() {
+	get "$1"
+	[ "$STATUS" = 200 ]
+	((${#BODY} < 1300000)) || fail "a page of ${#BODY} bytes"
+	mapfile -t IDS < <(jq '.[] | select(.name == $ENV.MARK).id' <<<"$BODY")
+}

@@ -4,11 +4,14 @@
 
 load lib/api
 load lib/stack
+load lib/fault
 
 setup() {
 	fresh_user
 	login
 }
+
+teardown() { worker_down; }
 
 link() { header Link | sed -nE "s/^<([^>]*)>; rel=\"$1\"\$/\1/p"; }
 
@@ -103,3 +106,45 @@ link() { header Link | sed -nE "s/^<([^>]*)>; rel=\"$1\"\$/\1/p"; }
 	as_admin get "/users/$gone/activities"
 	expect 404
 }
+
+# fill N: so many activities of 16 KB each
+fill() {
+	owner_sql "INSERT INTO user_activities (user_id, activity_type, data)
+		SELECT :u, 'big', jsonb_build_object('x', repeat('x', 16000)) FROM generate_series(1, $1)" "u=$USER_ID"
+}
+
+@test "a page of long ones ends after a megabyte, and the next goes on" {
+	local seen=0 pages=0 url="$API/users/$USER_ID/activities?limit=1000"
+	fill 150
+	while [[ $url ]]; do
+		get "$url"
+		[ "$STATUS" = 200 ]
+		((${#BODY} < 1200000)) || fail "a page of ${#BODY} bytes"
+		((seen += $(jq length <<<"$BODY"), ++pages))
+		url=$(link next)
+		[[ ! $url ]] || url=$BASE_URL$url
+	done
+	[ "$pages" = 3 ]
+	[ "$seen" = 152 ] # with the service's own two
+}
+
+@test "many long lists in one turn take the memory of one" {
+	local before
+	! sanitized || skip "its memory says nothing"
+	fill 300
+	WORKER_BATCH=64 worker_up
+	ask GET "/users/$USER_ID/activities?limit=1000"
+	before=$(peak_kib)
+	freeze "$WORKER_PID" # until all are there
+	play "$WORKER" "/api/v1/users/$USER_ID/activities?limit=1000" "$TOKEN" "$WORKER_PID" <<-'PYTHON'
+		path, uri, token, pid = sys.argv[1:]
+		crowd = [Connection(path) for _ in range(32)]
+		for c in crowd:
+		    c.send(request("GET", uri, token=token))
+		os.kill(int(pid), signal.SIGCONT)
+		for c in crowd:
+		    assert c.answer(within=60).status == 200
+	PYTHON
+	(($(peak_kib) - before < 32768)) || fail "it took $before KiB, then $(peak_kib)"
+}
+peak_kib() { awk '/^VmHWM/ { print $2 }' "/proc/$WORKER_PID/status"; }

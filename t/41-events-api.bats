@@ -256,3 +256,41 @@ stream_has() {
 	get /users/me/events
 	expect 404 '.code == "not_found"'
 }
+
+@test "a page of long events ends after a megabyte, and the next goes on" {
+	local type seen=0 pages=0 url
+	type=$(fresh_type)
+	sql "INSERT INTO events (event_id, event_type, data)
+		SELECT gen_random_uuid(), :'t', jsonb_build_object('x', repeat('x', 16000)) FROM generate_series(1, 150)" "t=$type"
+	fresh_admin
+	url="$API/events/?event_type=$type&limit=1000"
+	while [[ $url ]]; do
+		as_admin get "$url"
+		[ "$STATUS" = 200 ]
+		((${#BODY} < 1200000)) || fail "a page of ${#BODY} bytes"
+		((seen += $(jq length <<<"$BODY"), ++pages))
+		url=$(header Link | sed -nE 's/^<([^>]*)>; rel="next"$/\1/p')
+		[[ ! $url ]] || url=$BASE_URL$url
+	done
+	[ "$pages $seen" = "3 150" ]
+}
+
+@test "a body whose numbers are long when they are written out is refused, and takes no memory for it" {
+	local before pid peak
+	for pid in $("$USHER_DEV" pids read); do
+		echo 5 >"/proc/$pid/clear_refs" # the peak begins anew
+	done
+	printf '{"event_type":"big","data":{"a":[%s1]}}' "$(printf '1e308,%.0s' {1..40000})" >"$BATS_TEST_TMPDIR/body"
+	before=$(peak_kib)
+	post /events/ "@$BATS_TEST_TMPDIR/body"
+	faulty body.data
+	peak=$(peak_kib)
+	if ! grep -q libasan < <(ldd "$USHER_BIN/usher-api"); then
+		((peak - before < 16384)) || fail "it took $((peak - before)) KiB"
+	fi
+}
+# peak_kib: the largest that a reading worker has been
+peak_kib() {
+	local pid
+	for pid in $("$USHER_DEV" pids read); do awk '/^VmHWM/ { print $2 }' "/proc/$pid/status"; done | sort -n | tail -n 1
+}

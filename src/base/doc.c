@@ -10,7 +10,9 @@
 
 enum { KEY_SHOWN = 64 }; /* bytes of a stranger's key that we say back */
 
-static void put_value(struct buf *b, json_t *v);
+/* Printing stops soon after `most` bytes: a short real number may have 300 digits, so what is small
+ * on its way in need not be small when it is printed. */
+static void put_value(struct buf *b, json_t *v, size_t most);
 
 static void
 wipe_free(void *p)
@@ -72,7 +74,7 @@ put_real(struct buf *b, double x)
 }
 
 static void
-put_array(struct buf *b, const json_t *v)
+put_array(struct buf *b, const json_t *v, size_t most)
 {
 	size_t i;
 	json_t *item;
@@ -80,15 +82,17 @@ put_array(struct buf *b, const json_t *v)
 	buf_char(b, '[');
 	json_array_foreach(v, i, item)
 	{
+		if (b->len > most)
+			break;
 		if (i > 0)
 			buf_char(b, ',');
-		put_value(b, item);
+		put_value(b, item, most);
 	}
 	buf_char(b, ']');
 }
 
 static void
-put_object(struct buf *b, json_t *v)
+put_object(struct buf *b, json_t *v, size_t most)
 {
 	const char *key;
 	json_t *item;
@@ -97,26 +101,28 @@ put_object(struct buf *b, json_t *v)
 	buf_char(b, '{');
 	json_object_foreach(v, key, item)
 	{
+		if (b->len > most)
+			break;
 		if (!first)
 			buf_char(b, ',');
 		first = false;
 		buf_json(b, key);
 		buf_char(b, ':');
-		put_value(b, item);
+		put_value(b, item, most);
 	}
 	buf_char(b, '}');
 }
 
 /* Any value as JSON again. jansson reads at most 2048 levels, so this goes no deeper. */
 static void
-put_value(struct buf *b, json_t *v)
+put_value(struct buf *b, json_t *v, size_t most)
 {
 	switch (json_typeof(v)) {
 	case JSON_OBJECT:
-		put_object(b, v);
+		put_object(b, v, most);
 		break;
 	case JSON_ARRAY:
-		put_array(b, v);
+		put_array(b, v, most);
 		break;
 	case JSON_STRING:
 		buf_json(b, json_string_value(v));
@@ -145,7 +151,7 @@ set_object(struct arena *a, const struct field *f, void *out, json_t *v)
 	if (f->kind != K_OBJECT)
 		return field_wrong_kind(f);
 	b = buf_new(a, 256);
-	put_object(&b, v);
+	put_object(&b, v, f->max == 0 ? SIZE_MAX : (size_t)f->max);
 	return field_set_object(f, out, b.text);
 }
 
@@ -325,6 +331,42 @@ doc_print_rows(struct buf *b, const struct shape *s, unsigned use, const void *b
 		doc_print(b, s, use, (const char *)base + s->size * (size_t)i);
 	}
 	buf_char(b, ']');
+}
+
+static size_t
+size_of(const struct field *f, const void *base)
+{
+	bool is_text = f->kind != K_INT && f->kind != K_BOOL;
+	const char *text = is_text ? field_text(f, base) : NULL;
+
+	return strlen(f->name) + 6 + (text == NULL ? 8 : strlen(text));
+}
+
+/* About: what JSON escapes is longer, and numbers are guessed. */
+static size_t
+size_of_row(const struct shape *s, unsigned use, const void *base)
+{
+	size_t sum = 2;
+
+	for (const struct field *f = s->field; f->name != NULL; f++)
+		sum += (f->use & use) != 0 ? size_of(f, base) : 0;
+	return sum;
+}
+
+int
+doc_fit(const struct shape *s, unsigned use, const void *base, int n, bool from_end)
+{
+	size_t sum = 0;
+	int fit = 0;
+
+	for (; fit < n; fit++) {
+		int at = from_end ? n - 1 - fit : fit;
+
+		sum += size_of_row(s, use, (const char *)base + s->size * (size_t)at);
+		if (sum > DOC_LIST_MOST && fit > 0)
+			break;
+	}
+	return fit;
 }
 
 void

@@ -29,6 +29,11 @@ void doc_print(struct buf *b, const struct shape *s, unsigned use, const void *b
 /* The same of `n` structs that stand one behind the other, as a JSON array. */
 void doc_print_rows(struct buf *b, const struct shape *s, unsigned use, const void *base, int n);
 
+/* A list of more than so many bytes ends early, and its next page goes on: how many of `n` structs,
+ * from the first or, `from_end`, from the last on, make about that much. One at least. */
+enum { DOC_LIST_MOST = 1024 * 1024 };
+int doc_fit(const struct shape *s, unsigned use, const void *base, int n, bool from_end);
+
 /* Only the rows whose bit is set in the struct's own struct given. */
 void doc_print_given(struct buf *b, const struct shape *s, unsigned use, const void *base);
 

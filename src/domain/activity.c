@@ -63,6 +63,7 @@ activity_list(struct ctx *c, int64_t user_id, const struct activity_query *q,
 	struct cursor from = { 'a', false, INT64_MAX };
 	const char *id = db_int(c->arena, user_id);
 	int64_t known;
+	int fit;
 	enum err e;
 
 	if (q->cursor != NULL && !cursor_read(q->cursor, 'a', &from))
@@ -73,8 +74,10 @@ activity_list(struct ctx *c, int64_t user_id, const struct activity_query *q,
 	if (e != OK)
 		return e;
 	out_r->next = NULL;
-	if (out_r->n > q->limit) {
-		out_r->n = (int)q->limit;
+	fit = doc_fit(&ACTIVITY, SHOWN, out_r->rows, out_r->n, false);
+	fit = fit > q->limit ? (int)q->limit : fit;
+	if (out_r->n > fit) {
+		out_r->n = fit;
 		from.id = out_r->rows[out_r->n - 1].id;
 		out_r->next = cursor_print(c->arena, from);
 	}

@@ -40,7 +40,7 @@ struct activity_page {
 	const char *next; /* the cursor of the page behind it, or NULL */
 };
 
-/* A page of a user's. E_NOT_FOUND where there is no such user. */
+/* A page of a user's, which ends early after DOC_LIST_MOST bytes. E_NOT_FOUND where there is no such user. */
 enum err activity_list(struct ctx *c, int64_t user_id, const struct activity_query *q,
 		       struct activity_page *out_r) MUST_CHECK;
 

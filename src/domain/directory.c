@@ -26,9 +26,10 @@ const struct shape USER_LIST = SHAPE(struct user_list,
 	{ F(struct user_list, count), .use = 1, .choices = "exact",
 	  .help = "exact: X-Total-Count says how many there are in all" },
 	{ F(struct user_list, include), .use = 1, .choices = "activities",
-	  .help = "activities: each user with its newest 10" });
+	  .help = "activities: each user with its newest 10, at most 100 users a page" });
 
 enum { FORWARDS, BACKWARDS, COUNT };
+enum { WITH_ACTIVITIES_MOST = 100 }; /* users: up to 160 KB each */
 
 /* Activities are looked for on the page's users alone. $1 status or NULL, $2 the id to begin behind, $3 how many to skip, $4 limit, $5 activities? */
 #define SQL_PAGE(beyond, order)                                                                \
@@ -95,16 +96,24 @@ put_links(struct ctx *c, const struct user_list *in, struct cursor at, const str
 		out_r->prev = link_to(c, true, at.id + 1);
 }
 
+static int64_t
+most_of(const struct user_list *in)
+{
+	return in->include != NULL && in->limit > WITH_ACTIVITIES_MOST ? WITH_ACTIVITIES_MOST
+								       : in->limit;
+}
+
 /* One more than asked for tells whether there is more beyond; where that one lies in the rows
- * depends on the direction. */
+ * depends on the direction, as does at which end a page that is too long is cut. */
 enum err
 directory_list(struct ctx *c, const struct user_list *in, struct user_page *out_r)
 {
 	unsigned use = IN_ROW | WITH_ACTIVITIES, shown = SHOWN;
 	struct cursor at = { 'u', false, 0 };
+	int64_t limit = most_of(in);
 	struct user *rows;
 	bool more;
-	int n;
+	int n, fit;
 	enum err e;
 
 	if (in->cursor != NULL && in->skip > 0) {
@@ -117,16 +126,18 @@ directory_list(struct ctx *c, const struct user_list *in, struct user_page *out_
 		return e;
 	e = db_many(c->db, c->arena, &SQL[at.backwards ? BACKWARDS : FORWARDS],
 		    ARGS(in->status, db_int(c->arena, at.id), db_int(c->arena, in->skip),
-			 db_int(c->arena, in->limit + 1), in->include == NULL ? "f" : "t"),
+			 db_int(c->arena, limit + 1), in->include == NULL ? "f" : "t"),
 		    &USER, use, &rows, &n);
 	if (e != OK)
 		return e;
-	more = n > in->limit;
-	n = more ? (int)in->limit : n;
-	rows += more && at.backwards;
+	shown |= in->include == NULL ? 0 : WITH_ACTIVITIES;
+	fit = doc_fit(&USER, shown, rows, n, at.backwards);
+	fit = fit > limit ? (int)limit : fit;
+	more = n > fit;
+	rows += at.backwards ? n - fit : 0;
+	n = fit;
 	if ((e = user_refresh(c, rows, n)) != OK)
 		return e;
-	shown |= in->include == NULL ? 0 : WITH_ACTIVITIES;
 	out_r->body = buf_new(c->arena, 16 * 1024);
 	doc_print_rows(&out_r->body, &USER, shown, rows, n);
 	put_links(c, in, at, rows, n, more, out_r);

@@ -26,7 +26,7 @@ struct user_page {
 	int64_t total;			 /* of all pages, where it was asked for; else NO_INT */
 };
 
-/* One page. E_INVALID for a cursor together with a skip. */
+/* One page, which ends early after DOC_LIST_MOST bytes. E_INVALID for a cursor together with a skip. */
 enum err directory_list(struct ctx *c, const struct user_list *in,
 			struct user_page *out_r) MUST_CHECK;
 

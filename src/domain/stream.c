@@ -130,16 +130,17 @@ read_page(struct ctx *c, const struct db_stmt *st, const struct stream_query *q,
 	const char *after = q->after == NULL ? "0.0" : q->after, *point = strchr(after, '.');
 	const char *txid = arena_textn(c->arena, after, (size_t)(point - after));
 	struct stored_event *rows;
-	int n;
+	int n, fit;
 	enum err e = db_many(c->db, c->arena, st,
 			     ARGS(txid, point + 1, db_int(c->arena, q->limit), only), &STORED_EVENT,
 			     SHOWN, &rows, &n);
 
 	if (e != OK)
 		return e;
-	out_r->body = buf_new(c->arena, (size_t)n * 256 + 16);
-	doc_print_rows(&out_r->body, &STORED_EVENT, SHOWN, rows, n);
-	out_r->last = n == q->limit ? rows[n - 1].position : NULL;
+	fit = doc_fit(&STORED_EVENT, SHOWN, rows, n, false);
+	out_r->body = buf_new(c->arena, (size_t)fit * 256 + 16);
+	doc_print_rows(&out_r->body, &STORED_EVENT, SHOWN, rows, fit);
+	out_r->last = n == q->limit || fit < n ? rows[fit - 1].position : NULL;
 	return OK;
 }
 

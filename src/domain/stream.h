@@ -51,8 +51,8 @@ struct stream_page {
 	const char *last; /* the position of its last event, where there may be more; else NULL */
 };
 
-/* All events, or with `user_id` those of one user, gone or not. E_NOT_FOUND where there never
- * was such a user. */
+/* All events, or with `user_id` those of one user, gone or not; a page ends early after
+ * DOC_LIST_MOST bytes. E_NOT_FOUND where there never was such a user. */
 enum err stream_read(struct ctx *c, const struct stream_query *q,
 		     struct stream_page *out_r) MUST_CHECK;
 enum err stream_of_user(struct ctx *c, int64_t user_id, const struct stream_query *q,

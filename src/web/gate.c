@@ -400,6 +400,16 @@ release(struct req *const *rq, int n)
 	}
 }
 
+/* The first `n` are answered, and what they made goes: a turn of long lists never holds two. */
+static void
+forget(struct req *const *rq, int n)
+{
+	for (int i = 0; i < n; i++) {
+		if (rq[i]->stage == ANSWERED)
+			arena_reset(rq[i]->arena);
+	}
+}
+
 /* Answers are held while pages wait; a few only, so that the first need not wait for all. */
 static void
 serve_ready(struct req *const *rq, int n)
@@ -416,6 +426,7 @@ serve_ready(struct req *const *rq, int n)
 			continue;
 		ctx_settle(c);
 		release(rq, i + 1);
+		forget(rq, i + 1);
 		held = 0;
 	}
 	ctx_settle(c);

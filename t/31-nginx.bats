@@ -139,6 +139,11 @@ some_network() { printf '2001:db8:%x:%x' "$RANDOM" "$RANDOM"; }
 	local before
 	before=$(grep -c 'temporary file' "$USHER_VAR/log/nginx.log" || true)
 	jq -cn '{name: "x", email: "x", password: ("secret" * 40000)}' >"$BATS_TEST_TMPDIR/body"
+	post /events/ "@$BATS_TEST_TMPDIR/body"
+	expect 401
+	post /users/ "@$BATS_TEST_TMPDIR/body" # no sign-up is as long
+	expect 413 '.code == "too_large"'
+	jq -cn '{name: "x", email: "x", password: ("secret" * 5000)}' >"$BATS_TEST_TMPDIR/body"
 	post /users/ "@$BATS_TEST_TMPDIR/body"
 	expect 422
 	[ "$(grep -c 'temporary file' "$USHER_VAR/log/nginx.log" || true)" = "$before" ]

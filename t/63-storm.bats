@@ -53,6 +53,30 @@ answered() { (($(grep -c "^$1 " "$BATS_TEST_TMPDIR/.storm") >= $2)); }
 	login # and all is as before
 }
 
+@test "two clients that never finish what they send keep nobody else out" {
+	play <<-'PYTHON'
+		def begin_login(client):
+		    s = socket.create_connection(("127.0.0.1", int(os.environ["USHER_PORT"])))
+		    s.settimeout(PATIENCE_S)
+		    s.sendall(("POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: %s\r\nContent-Type: application/json\r\n"
+		               "Content-Length: 60\r\n\r\n{" % client).encode())
+		    return s
+		def some_client():
+		    return "10.%d.%d.%d" % tuple(random.randrange(1, 255) for _ in range(3))
+		def answered(s):
+		    return select.select([s], [], [], 0)[0]
+		crowd = [begin_login(client) for client in [some_client(), some_client()] for _ in range(55)]
+		assert wait_for(lambda: sum(1 for s in crowd if answered(s)) >= 90, within=4), "most are sent away at once"
+		other = begin_login(some_client())
+		other.sendall(json.dumps({"email": "nobody@example.com", "password": "wrong"}).ljust(59)[1:].encode() + b" ")
+		status = other.recv(4096).split()[1]
+		assert status == b"401", status
+		gone = [s.recv(4096) for s in crowd if answered(s)]
+		assert all(a.split()[1] in (b"503", b"408") for a in gone), gone[0]
+		assert b"Retry-After" in gone[-1], gone[-1]
+	PYTHON
+}
+
 @test "a pool makes as many hashes at once as it has workers" {
 	local i pids=() least
 	# one worker: eight logins at once take it the work of eight, one after the other

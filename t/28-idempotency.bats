@@ -10,6 +10,7 @@ setup() {
 	login
 	KEY=$(some_id)
 }
+teardown() { worker_down; }
 
 # keyed METHOD... : with the key
 keyed() { "$@" -H "Idempotency-Key: $KEY"; }
@@ -69,6 +70,27 @@ events_like() { sql "SELECT count(*) FROM events WHERE event_type = :'t'" "t=$1"
 	expect 422 '.errors == [.errors[0]] and .errors[0].loc == ["header","Idempotency-Key"]' '.errors[0].type == "idempotency_key_used"'
 	keyed post "/users/$USER_ID/activities" '{"activity_type":"a"}'
 	expect 422
+}
+
+@test "the same body to the same call about somebody else is another request" {
+	fresh_admin
+	TOKEN=$ADMIN
+	keyed post "/users/$USER_ID/activities" '{"activity_type":"a"}'
+	expect 201
+	keyed post "/users/$ADMIN_ID/activities" '{"activity_type":"a"}'
+	faulty header.Idempotency-Key
+}
+
+@test "a stranger's key is its address's own" {
+	local body
+	body=$(sign_up_as "$(fresh_address)")
+	worker_up
+	TOKEN='' ask POST /users/ "$body" HTTP_IDEMPOTENCY_KEY="$KEY"
+	expect 201
+	TOKEN='' ask POST /users/ "$body" HTTP_IDEMPOTENCY_KEY="$KEY"
+	expect 201
+	TOKEN='' ask POST /users/ "$body" HTTP_IDEMPOTENCY_KEY="$KEY" REMOTE_ADDR=192.0.2.2
+	expect 400 '.code == "email_taken"'
 }
 
 @test "another caller's key is its own" {

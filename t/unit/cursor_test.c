@@ -48,6 +48,8 @@ main(void)
 		ok(tamper_proof(arena_text(a, text), in->list), "not with another letter anywhere");
 	}
 	ok(!cursor_read("", 'u', &c), "nothing is none");
+	ok(!cursor_read(cursor_print(a, (struct cursor){ 'u', false, -1 }), 'u', &c),
+	   "nor is one of a number that nobody has");
 	arena_free(&a);
 	return tap_end();
 }

@@ -134,6 +134,45 @@ sound() {
 # the daemon has been at it for as long as a dozen of its pauses
 kafka_was_tried_again() { (($(ps -o etimes= -p "$DAEMON") >= 4)); }
 
+@test "a row stays until Kafka has acknowledged it: a relay killed before that says it again" {
+	local pid
+	fresh_user
+	wait_for 15 user_is_done "$USER_ID" # the relay is at work
+	for pid in $("$USHER_DEV" pids kafka); do freeze "$pid"; done
+	login
+	wait_for 5 relay_waits
+	run ! nothing_waits
+	kill -9 "$(role_pid relay)"
+	for pid in "${FROZEN[@]}"; do thaw "$pid"; done
+	wait_for 40 user_is_done "$USER_ID"
+}
+# Looks into the outbox follow each other quickly, unless it waits for Kafka.
+relay_waits() {
+	[[ $(admin_sql "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'usher-relay' AND state = 'idle'
+		AND query_start < clock_timestamp() - interval '0.4 s'") == 1 ]]
+}
+
+@test "Kafka is told of what is committed only: a consumer killed before that does it again" {
+	event_of 999999996 of_the_test
+	hold_processed
+	put_message 999999996 "$MESSAGE"
+	wait_for 20 consumer_is_held
+	kill -9 "$(role_pid consume)"
+	# the statement that it leaves behind would still be done
+	admin_sql "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'usher-consume'" >/dev/null
+	let_row_go
+	wait_for 40 is_processed "$EVENT_ID"
+}
+# hold_processed: as hold_row, the table of what was done
+hold_processed() {
+	coproc HOLDER { exec psql -XqAt "$DATABASE_SYNC_URL" 3>&- 2>&1; }
+	printf "BEGIN;\nLOCK TABLE processed_events IN EXCLUSIVE MODE;\nSELECT 1;\n" >&"${HOLDER[1]}"
+	read -rt 5 _ <&"${HOLDER[0]}"
+}
+consumer_is_held() {
+	[[ $(admin_sql "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'usher-consume' AND wait_event_type = 'Lock'") == 1 ]]
+}
+
 @test "two daemons: what one does when it is killed the other does within seconds, and nothing twice" {
 	local first relay
 	begin_count

@@ -37,16 +37,16 @@ measure_behind() {
 		"$(wholes "${rates[@]}") / $(wholes "${bases[@]}") changes/s; p99 ${tails[*]} ms"
 }
 
-# Users that wait, and a flusher that finds them; from its start to its last. What search has an
+# Users that wait, and a flusher that finds them; from when it is at work to its last. What search has an
 # index on (name, nickname) costs PostgreSQL four times as much, flushed or not.
 flush_all() {
 	local users=$MANY before
 	warm "$users"
 	clean_shot behind_phone 5 "$CONNECTIONS" 1 "$users"
+	events_daemon flush
 	users=$(waiting_users)
 	before=$EPOCHREALTIME
-	events_daemon flush
-	while ! nobody_waits; do read -rt 0.01 <> <(:) || true; done
+	while ! nobody_waits; do read -rt 0.1 <> <(:) || true; done
 	flush_rate=$(calc "$users / ($EPOCHREALTIME - $before)")
 	flush_users=$users
 	events_daemon_end
@@ -62,7 +62,7 @@ measure_flush() {
 		progress flush "$flush_users users waited, $(whole "$flush_rate")/s"
 	done
 	figure flush_eps "$(whole "$(median "${rates[@]}")")" \
-		"$(wholes "${rates[@]}") users/s, the daemon's start included; ${all[*]} waited"
+		"$(wholes "${rates[@]}") users/s; ${all[*]} waited still when the daemon had begun"
 }
 
 read_without_redis() {

@@ -100,7 +100,7 @@ csv_of() {
 	[[ $output == *"line 4: name: May not contain control characters"* ]]
 	[[ $output == *"line 6: age: "*"line 6: name: This field is required"* ]]
 	[[ $output == *"line 7: can't be read"*"line 8: can't be read"* ]]
-	[[ $output == *"1 users imported, 0 there already, 5 refused"* ]]
+	[[ $output == *"1 user imported, 0 there already, 5 refused"* ]]
 	[[ $output != *secretive* && $output != *"$HASH"* && $output != *"$TAG"* ]]
 	[ "$(count)" = 1 ]
 }
@@ -139,7 +139,7 @@ csv_of() {
 		echo "Kim,$(address 1),$HASH"
 	} >users.csv
 	run -0 usherctl user import users.csv
-	[[ $output == *"1 users imported, 2 there already"* ]]
+	[[ $output == *"1 user imported, 2 there already"* ]]
 	run -0 usherctl user import users.csv
 	[[ $output == *"0 users imported, 3 there already"* ]]
 	[ "$(version_of "$USER_ID")" = 1 ]

@@ -83,7 +83,10 @@ tamper() { admin_sql "SET session_replication_role = replica; UPDATE users SET $
 	run -0 usherctl events replay "$USER_ID" --at "$moment"
 	[ "$output" = "version 3"$'\n'"$thirty" ]
 	run -1 usherctl events replay "$USER_ID" --at 2001-01-01T00:00:00Z
-	run -1 usherctl events replay "$USER_ID" --at yesterday-ish
+	run -2 usherctl events replay "$USER_ID" --at yesterday-ish
+	[[ $output == *"TIME is like"* && $(wc -l <<<"$output") == 1 ]]
+	run -1 usherctl events replay "$USER_ID" --version 99
+	[[ $output == *"the newest version is "[0-9]* ]]
 	delete "/users/$USER_ID"
 	run -1 usherctl events replay "$USER_ID"
 	run -0 usherctl events replay "$USER_ID" --version 3

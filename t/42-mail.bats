@@ -114,9 +114,11 @@ last_was_processed() {
 	[[ $output == *"550 5.1.1"* ]]
 	run -0 usherctl mail list --state sent
 	[[ $output != *"550 5.1.1"* ]]
+	run -2 usherctl mail list --state lost
+	[[ $output == *"waiting sent kept failed dropped"* ]]
 	the_server_is_well
 	run -0 usherctl mail retry "$(outbox_row "$EMAIL" id)"
-	[ "$output" = "1 mails wait to be sent" ]
+	[ "$output" = "1 mail waits to be sent" ]
 	mail_to "$EMAIL"
 }
 

@@ -62,6 +62,26 @@ nginx_codes() {
 	run -2 usherctl sing
 	run -2 usherctl migrate
 	run -2 usherctl migrate sideways
+	[[ $output == *"usherctl --help"* && $(wc -l <<<"$output") == 1 ]]
+}
+
+@test "usherctl tells of one command, or of those that begin alike" {
+	run -0 usherctl mail list --help
+	[[ $output == *"usherctl mail list"* && $(grep -c '^  usherctl' <<<"$output") == 1 ]]
+	run -0 usherctl mail --help
+	[[ $(grep -c '^  usherctl mail' <<<"$output") == 2 && $output != *outbox* ]]
+}
+
+@test "usherctl tells a failure once, in one line" {
+	local away=postgresql://nobody:pw@127.0.0.1:1/none word
+	for word in stats 'mail list' 'user unlock 1' 'events replay 1'; do
+		# shellcheck disable=SC2086 # words
+		run -1 env DATABASE_URL=$away "$USHER_BIN/usherctl" $word
+		[ "$(grep -c refused <<<"$output")" = 1 ] || fail "$word: $output"
+		[[ $output != *db.unreachable* ]] || fail "$word: $output"
+	done
+	run -1 env DATABASE_URL=$away DATABASE_SYNC_URL=$away "$USHER_BIN/usherctl" migrate up
+	[ "$(grep -c refused <<<"$output")" = 1 ]
 }
 
 @test "usherctl knows no option that it does not have" {
@@ -90,7 +110,7 @@ nginx_codes() {
 	local email
 	email=$(fresh_address)
 	run -0 usherctl admin create --email "$email" --name '관리자' --password-stdin <<<"correct horse"
-	[[ $output != *correct\ horse* ]]
+	[[ $output == *created* && $output != *correct\ horse* ]]
 	TOKEN='' post /auth/login "$(sign_in_as "$email" "correct horse")"
 	expect 200
 	TOKEN=$(jq -r .access_token <<<"$BODY")
@@ -101,12 +121,14 @@ nginx_codes() {
 
 @test "the operator makes an admin of who is there, and leaves the password" {
 	fresh_user
-	usherctl admin create --email "${EMAIL^^}" --password-stdin <<<"another password"
+	run -0 usherctl admin create --email "${EMAIL^^}" --password-stdin <<<"another password"
+	[[ $output == *"is an admin now; the password is unchanged"* ]]
 	login
 	get /users/
 	expect 200
 	[ "$(events_of "$USER_ID" | sed -n 2p)" = "2 user_updated" ]
-	usherctl admin create --email "$EMAIL" --password-stdin <<<"another password"
+	run -0 usherctl admin create --email "$EMAIL" --password-stdin <<<"another password"
+	[[ $output == *"an admin already"* ]]
 	[ "$(version_of "$USER_ID")" = 3 ]
 }
 

@@ -27,8 +27,12 @@ struct tool {
 	char **argv;
 };
 
-/* One line on standard error: what failed and why ("" for no more to say). FAILED. */
+/* One line on standard error: what failed and why ("" for no more to say), in place of what was
+ * logged of it. FAILED. */
 int ctl_fail(const char *what, const char *why);
+
+/* "1 user", "2 users"; in the arena. */
+const char *ctl_count(struct tool *t, int64_t n, const char *one, const char *many);
 
 /* The stores as t->c has them from now on; closed when the command has run. */
 void ctl_open_stores(struct tool *t);

@@ -220,8 +220,14 @@ ctl_events_replay(struct tool *t)
 	e = replay_user(&t->c, id, n, at, &u);
 	if (e == E_NOT_FOUND)
 		return ctl_fail("events replay", "there was no such user then");
+	if (e == E_INVALID)
+		return ctl_fail("events replay", "TIME is like 2026-01-31T09:00:00Z"), WRONG_CALL;
 	if (e != OK)
 		return ctl_fail("events replay", db_complaint(t->c.db));
+	if (n != NO_INT && u.version < n)
+		return ctl_fail("events replay",
+				arena_printf(t->arena, "the newest version%s is %" PRId64,
+					     at == NULL ? "" : " then", u.version));
 	b = buf_new(t->arena, 512);
 	doc_print(&b, &USER, SHOWN, &u);
 	printf("version %" PRId64 "\n%s\n", u.version, b.text);

@@ -160,9 +160,10 @@ show(const struct source *s, struct tally *t, bool last)
 		return; /* or it has been said */
 	t->shown = rows;
 	fprintf(stderr,
-		"%s%lld lines read: %lld users imported, %lld there already, %lld refused%s",
+		"%s%lld lines read: %lld user%s imported, %lld there already, %lld refused%s",
 		watched ? "\r" : "", (long long)s->csv.lines_read, (long long)t->created,
-		(long long)t->there, (long long)t->refused, watched && !last ? "" : "\n");
+		t->created == 1 ? "" : "s", (long long)t->there, (long long)t->refused,
+		watched && !last ? "" : "\n");
 }
 
 /*

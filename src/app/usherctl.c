@@ -51,8 +51,19 @@ say(const char *line)
 int
 ctl_fail(const char *what, const char *why)
 {
-	fprintf(stderr, "usherctl: %s%s%s\n", what, *why == '\0' ? "" : ": ", why);
+	size_t len = strlen(why);
+
+	while (len > 0 && strchr(" \t\n", why[len - 1]) != NULL)
+		len--; /* as libpq ends its complaints */
+	log_drop();
+	fprintf(stderr, "usherctl: %s%s%.*s\n", what, len == 0 ? "" : ": ", (int)len, why);
 	return FAILED;
+}
+
+const char *
+ctl_count(struct tool *t, int64_t n, const char *one, const char *many)
+{
+	return arena_printf(t->arena, "%" PRId64 " %s", n, n == 1 ? one : many);
 }
 
 void
@@ -143,14 +154,22 @@ profile_migration(struct tool *t, struct migrate *m_r)
 	return true;
 }
 
+/* By a line of migrate's own. */
+static int
+was_told(void)
+{
+	log_drop();
+	return FAILED;
+}
+
 static int
 run_migrate_up(struct tool *t)
 {
 	struct migrate m = migration(t), second;
 
 	if (migrate_up(&m) != OK)
-		return FAILED;
-	return !profile_migration(t, &second) || migrate_up(&second) == OK ? DONE : FAILED;
+		return was_told();
+	return !profile_migration(t, &second) || migrate_up(&second) == OK ? DONE : was_told();
 }
 
 static int
@@ -169,7 +188,7 @@ run_migrate_down(struct tool *t)
 		return ctl_fail("migrate down", "N is a number from 1"), WRONG_CALL;
 	if (second && !profile_migration(t, &m))
 		return ctl_fail("migrate down", "there is no second database"), FAILED;
-	return migrate_down(&m, (int)steps) == OK ? DONE : FAILED;
+	return migrate_down(&m, (int)steps) == OK ? DONE : was_told();
 }
 
 static int
@@ -178,8 +197,8 @@ run_migrate_status(struct tool *t)
 	struct migrate m = migration(t), second;
 
 	if (migrate_status(&m) != OK)
-		return FAILED;
-	return !profile_migration(t, &second) || migrate_status(&second) == OK ? DONE : FAILED;
+		return was_told();
+	return !profile_migration(t, &second) || migrate_status(&second) == OK ? DONE : was_told();
 }
 
 static int
@@ -196,9 +215,9 @@ run_migrate_new(struct tool *t)
  * admin create
  */
 
-/* The first line of standard input; not echoed where a person types it. */
+/* The next line of standard input; not echoed where a person types it, who is asked `what`. */
 static bool
-read_password(struct arena *a, const char **out_r)
+read_secret(struct arena *a, const char *what, const char **out_r)
 {
 	struct termios old, quiet;
 	bool person = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &old) == 0;
@@ -208,7 +227,7 @@ read_password(struct arena *a, const char **out_r)
 	if (person) {
 		quiet = old;
 		quiet.c_lflag &= ~(tcflag_t)ECHO;
-		fputs("Password: ", stderr);
+		fputs(what, stderr);
 		tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
 	}
 	good = fgets(line, sizeof(line), stdin) != NULL;
@@ -220,6 +239,21 @@ read_password(struct arena *a, const char **out_r)
 		*out_r = arena_textn(a, line, strcspn(line, "\r\n"));
 	explicit_bzero(line, sizeof(line));
 	return good;
+}
+
+/* What nobody sees while it is typed is typed twice. NULL: all is well; else why not. */
+static const char *
+read_password(struct arena *a, const char **out_r)
+{
+	const char *again = NULL;
+
+	if (!read_secret(a, "Password: ", out_r))
+		return "no password on standard input";
+	if (!isatty(STDIN_FILENO))
+		return NULL;
+	if (!read_secret(a, "Again: ", &again) || strcmp(*out_r, again) != 0)
+		return "the two are not the same";
+	return NULL;
 }
 
 static int
@@ -246,33 +280,56 @@ set_value(struct tool *t, struct user *u, const char *name, const char *text)
 	u->given.set |= UINT64_C(1) << (f - USER.field);
 }
 
+/* A new one's password, once it is known that there is none of the address. */
+static int
+take_password(struct tool *t, struct user *in)
+{
+	const char *password, *why = read_password(t->arena, &password);
+
+	if (why != NULL)
+		return ctl_fail("admin create", why);
+	set_value(t, in, "password", password);
+	if (t->c.faults.n > 0)
+		return report_faults(&t->c);
+	return passwd_init((int)t->s.bcrypt_cost, t->s.password_denylist_file) == OK ? DONE
+										     : FAILED;
+}
+
 static int
 run_admin_create(struct tool *t)
 {
-	const char *email = ctl_option(t, "--email"), *name = ctl_option(t, "--name"), *password;
+	static const char *const WORDS[] = {
+		[MADE_NEW] = "is an admin now, newly created",
+		[MADE_OF_USER] = "was there, and is an admin now; the password is unchanged",
+		[WAS_ADMIN] = "was an admin already; nothing is changed, nor the password",
+	};
+	const char *email = ctl_option(t, "--email"), *name = ctl_option(t, "--name");
 	struct user in, out;
+	enum made made;
 	enum err e;
 
 	if (email == NULL || !ctl_flag(t, "--password-stdin"))
 		return ctl_fail("admin create", "--email and --password-stdin are needed"),
 		       WRONG_CALL;
-	if (!read_password(t->arena, &password))
-		return ctl_fail("admin create", "no password on standard input");
 	ctl_open_stores(t);
 	shape_clear(&USER, &in);
 	set_value(t, &in, "name", name == NULL ? "Administrator" : name);
 	set_value(t, &in, "email", email);
-	set_value(t, &in, "password", password);
 	if (t->c.faults.n > 0)
 		return report_faults(&t->c);
-	if (passwd_init((int)t->s.bcrypt_cost, t->s.password_denylist_file) != OK)
-		return FAILED;
-	e = user_make_admin(&t->c, &in, &out);
+	e = user_by_email(&t->c, in.email, &out);
+	if (e == E_NOT_FOUND) {
+		if (take_password(t, &in) != DONE)
+			return FAILED;
+		e = OK;
+	}
+	if (e == OK)
+		e = user_make_admin(&t->c, &in, &out, &made);
 	if (e == E_INVALID)
 		return report_faults(&t->c);
 	if (e != OK)
 		return ctl_fail(err_row(e)->en, db_complaint(t->c.db));
-	printf("%s is an admin (user %lld)\n", in.email, (long long)out.id);
+	printf("%s %s (user %lld)\n", in.email, WORDS[made], (long long)out.id);
 	return DONE;
 }
 
@@ -476,17 +533,6 @@ static const struct command COMMANDS[] = {
 };
 /* clang-format on */
 
-static int
-help(FILE *to)
-{
-	fprintf(to, "usherctl: the operator's tool of usher\n\n");
-	for (size_t i = 0; i < NELEM(COMMANDS); i++)
-		fprintf(to, "  usherctl %s %s\n      %s\n", COMMANDS[i].words, COMMANDS[i].args,
-			COMMANDS[i].help);
-	fprintf(to, "\nSettings come from the environment and from .env in this folder.\n");
-	return to == stdout ? DONE : WRONG_CALL;
-}
-
 /* How many arguments the command's words take up; 0 where it is not this command. */
 static int
 words_match(const char *words, int argc, char **argv)
@@ -503,6 +549,37 @@ words_match(const char *words, int argc, char **argv)
 		words += len + (words[len] == ' ');
 	}
 	return used;
+}
+
+static void
+put_help(const struct command *cmd)
+{
+	printf("  usherctl %s %s\n      %s\n", cmd->words, cmd->args, cmd->help);
+}
+
+/* Of all commands, or of those that begin with the words before --help. */
+static int
+help(int argc, char **argv)
+{
+	int named = 0;
+
+	for (size_t i = 0; i < NELEM(COMMANDS) && argc > 0; i++) {
+		size_t len = strlen(argv[0]);
+
+		if (words_match(COMMANDS[i].words, argc, argv) == 0 &&
+		    (argc > 1 || strncmp(COMMANDS[i].words, argv[0], len) != 0 ||
+		     COMMANDS[i].words[len] != ' '))
+			continue;
+		put_help(&COMMANDS[i]);
+		named++;
+	}
+	if (named > 0)
+		return DONE;
+	puts("usherctl: the operator's tool of usher\n");
+	for (size_t i = 0; i < NELEM(COMMANDS); i++)
+		put_help(&COMMANDS[i]);
+	puts("\nSettings come from the environment and from .env in this folder.");
+	return DONE;
 }
 
 /* Is `arg` an option of the command; does it take a value? */
@@ -545,6 +622,7 @@ run(struct tool *t, const struct command *cmd)
 
 	settings_load(t->arena, "usherctl", ".env", cmd->need, &t->s, &t->origin);
 	log_init("usherctl", "text", "warn");
+	log_hold(); /* a failure is told once, by the command; this is for what it does not tell */
 	if (strcmp(t->s.usher_env, "test") != 0)
 		service_keep_memory_private();
 	doc_init();
@@ -560,8 +638,10 @@ main(int argc, char **argv)
 	struct tool t = { 0 };
 	int status;
 
-	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0))
-		return help(stdout);
+	if (argc > 1 && strcmp(argv[1], "help") == 0)
+		return help(argc - 2, argv + 2);
+	if (argc > 1 && strcmp(argv[argc - 1], "--help") == 0)
+		return help(argc - 2, argv + 1);
 	for (size_t i = 0; i < NELEM(COMMANDS); i++) {
 		int used = words_match(COMMANDS[i].words, argc - 1, argv + 1);
 
@@ -574,5 +654,7 @@ main(int argc, char **argv)
 		arena_free(&t.arena);
 		return status;
 	}
-	return help(stderr);
+	return ctl_fail(argc < 2 ? "no command" : argv[1],
+			argc < 2 ? "see usherctl --help" : "no such command; see usherctl --help"),
+	       WRONG_CALL;
 }

@@ -23,7 +23,7 @@ static const char *program = "usher";
 static const struct log_scope *scope;
 static struct arena *memory;
 static struct buf out;
-static bool as_text, to_pipe;
+static bool as_text, to_pipe, held;
 static int pid;
 
 void
@@ -119,7 +119,7 @@ log_write(enum log_level level, const struct pair *pairs, int n)
 		put_pair(&pairs[i]);
 	put_scope();
 	buf_text(&out, as_text ? "\n" : "}\n");
-	if (level >= LOG_WARN || out.len > GATHERED / 2)
+	if ((level >= LOG_WARN && !held) || out.len > GATHERED / 2)
 		log_flush();
 }
 
@@ -134,6 +134,21 @@ log_write_fail(enum err e, const struct pair *pairs, int n)
 	all[n] = KS("outcome", err_row(e)->name);
 	log_write(LOG_ERROR, all, n + 1);
 	return e;
+}
+
+void
+log_hold(void)
+{
+	held = true;
+}
+
+void
+log_drop(void)
+{
+	if (memory != NULL) {
+		arena_reset(memory);
+		out = buf_new(memory, GATHERED);
+	}
 }
 
 /* How much to hand to one write: whole lines, at most ATOMIC bytes of them to a pipe. */
@@ -165,10 +180,7 @@ log_flush(void)
 		text += n;
 		left -= (size_t)n;
 	}
-	if (memory != NULL) {
-		arena_reset(memory);
-		out = buf_new(memory, GATHERED);
-	}
+	log_drop();
 }
 
 const char *

@@ -56,6 +56,12 @@ enum err log_write_fail(enum err e, const struct pair *pairs, int n);
 /* Write out what was gathered. */
 void log_flush(void);
 
+/* For a tool that tells a person itself: from now on warnings and errors wait for log_flush too. */
+void log_hold(void);
+
+/* Forget what was gathered. */
+void log_drop(void);
+
 /* "d***@example.com" for an address: enough to recognise, not to write to. */
 const char *log_masked(struct arena *a, const char *email);
 

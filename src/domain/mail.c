@@ -10,7 +10,7 @@
 
 enum { WAIT_MOST_S = 3600 };
 
-enum { CLAIM, SETTLE, LIST, LIST_SENT, RETRY };
+enum { CLAIM, SETTLE, LIST, LIST_SENT, FIND, RETRY };
 
 /* clang-format off */
 /* An attempt counts when it begins, and the claim grows while nobody says what became of the ones
@@ -36,6 +36,9 @@ static const struct db_stmt SQL[] = {
 	[LIST_SENT] = { "mail_list_sent",
 		"SELECT id, state, kind, recipient, created_at, attempts, user_id, last_error"
 		" FROM mail_outbox WHERE state = 'sent' ORDER BY id DESC LIMIT $1::int", 1, false },
+	[FIND] = { "mail_find",
+		"SELECT id, state, kind, recipient, created_at, attempts, user_id, last_error"
+		" FROM mail_outbox WHERE id = $1::bigint", 1, false },
 	[RETRY] = { "mail_retry",
 		"UPDATE mail_outbox SET state = 'waiting', attempts = 0, unsettled = 0, next_try_at = now(),"
 		"  waiting_since = now() WHERE state IN ('failed', 'kept')"
@@ -99,6 +102,17 @@ mail_list(struct ctx *c, const char *state, int most, struct mail_seen **rows_r,
 
 	for (int i = 0; e == OK && i < *n_r; i++)
 		(*rows_r)[i].recipient = log_masked(c->arena, (*rows_r)[i].recipient);
+	return e;
+}
+
+enum err
+mail_find(struct ctx *c, int64_t id, struct mail_seen *out_r)
+{
+	enum err e =
+		db_one(c->db, c->arena, &SQL[FIND], ARGS(db_int(c->arena, id)), &SEEN, 1, out_r);
+
+	if (e == OK)
+		out_r->recipient = log_masked(c->arena, out_r->recipient);
 	return e;
 }
 

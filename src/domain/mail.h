@@ -49,6 +49,9 @@ struct mail_seen {
 enum err mail_list(struct ctx *c, const char *state, int most, struct mail_seen **rows_r,
 		   int *n_r) MUST_CHECK;
 
+/* One of them. E_NOT_FOUND. */
+enum err mail_find(struct ctx *c, int64_t id, struct mail_seen *out_r) MUST_CHECK;
+
 /* Put a failed or kept one back, or all of them where `id` is NO_INT; *n_r: how many. */
 enum err mail_retry(struct ctx *c, int64_t id, int64_t *n_r) MUST_CHECK;
 

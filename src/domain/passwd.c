@@ -20,6 +20,7 @@ enum { COST_LEAST = 4, STEPS = 4 };
 enum { BCRYPT_SEES = 72, HASH_LENGTH = 60, SETTING_SIZE = CRYPT_GENSALT_OUTPUT_SIZE };
 
 static int set_cost;
+static int64_t spent; /* on hashing, so far, us */
 static char nobody[HASH_LENGTH + 1];
 
 /* What bcrypt is to see: the password, or what stands for a long one. */
@@ -34,6 +35,21 @@ digestible(const char *password, char room[48])
 	return room;
 }
 
+static int64_t
+cpu_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t); /* others' load is not our work */
+	return t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
+}
+
+int64_t
+passwd_spent_us(void)
+{
+	return spent;
+}
+
 /* libcrypt's answer, copied out of its work area; false for its kind of failure. */
 static bool
 crypt_into(const char *phrase, const char *setting, char out[CRYPT_OUTPUT_SIZE])
@@ -41,6 +57,7 @@ crypt_into(const char *phrase, const char *setting, char out[CRYPT_OUTPUT_SIZE])
 	struct crypt_data *work = must_alloc(sizeof(*work));
 	const char *hash;
 	bool good;
+	int64_t from = cpu_us();
 
 	memset(work, 0, sizeof(*work));
 	hash = crypt_rn(phrase, setting, work, (int)sizeof(*work));
@@ -49,6 +66,7 @@ crypt_into(const char *phrase, const char *setting, char out[CRYPT_OUTPUT_SIZE])
 		snprintf(out, CRYPT_OUTPUT_SIZE, "%s", hash);
 	explicit_bzero(work, sizeof(*work));
 	free(work);
+	spent += cpu_us() - from;
 	return good;
 }
 
@@ -98,28 +116,19 @@ passwd_is_old(const char *hash)
  * Equal time
  */
 
-static int64_t
-spent_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t); /* others' load is not our work */
-	return t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
-}
-
 /* Work as nobody's hash of this cost makes it; how long it took. */
 static int64_t
 idle_hash(int cost)
 {
 	char setting[HASH_LENGTH + 1], out[CRYPT_OUTPUT_SIZE];
-	int64_t from = spent_us();
+	int64_t from = cpu_us();
 
 	memcpy(setting, nobody, sizeof(setting));
 	setting[4] = (char)('0' + cost / 10);
 	setting[5] = (char)('0' + cost % 10);
 	if (!crypt_into("", setting, out))
 		log_error(EV("password.hash_unreadable"));
-	return spent_us() - from;
+	return cpu_us() - from;
 }
 
 /* A hash of another system, or of an earlier cost, took `us` so far; one of ours takes twice as
@@ -158,7 +167,7 @@ passwd_matches(const char *password, const char *hash)
 	bool too_long = is_too_long(password, stored, tagged);
 	char room[48], out[CRYPT_OUTPUT_SIZE];
 	bool good, same;
-	int64_t from = spent_us();
+	int64_t from = cpu_us();
 
 	good = crypt_into(tagged || too_long ? digestible(password, room) : password, stored, out);
 	if (!good)
@@ -167,7 +176,7 @@ passwd_matches(const char *password, const char *hash)
 	explicit_bzero(room, sizeof(room));
 	explicit_bzero(out, sizeof(out));
 	if (passwd_is_old(stored))
-		make_up(spent_us() - from);
+		make_up(cpu_us() - from);
 	return hash != NULL && same;
 }
 

@@ -22,6 +22,9 @@ enum err passwd_hash(struct arena *a, const char *password, const char **hash_r)
  * that is a dearer one. */
 bool passwd_matches(const char *password, const char *hash);
 
+/* How long this process has worked on hashes so far, us of a core. */
+int64_t passwd_spent_us(void);
+
 /* A rule for hashes made elsewhere: whole, of a scheme that we verify (bcrypt, yescrypt,
  * gost-yescrypt, scrypt, SHA-512-, SHA-256- and MD5-crypt), and not so costly that a login would
  * hold a worker for long or take much memory. */

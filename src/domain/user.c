@@ -501,15 +501,17 @@ user_by_email(struct ctx *c, const char *email, struct user *out_r)
 }
 
 enum err
-user_make_admin(struct ctx *c, const struct user *in, struct user *out_r)
+user_make_admin(struct ctx *c, const struct user *in, struct user *out_r, enum made *made_r)
 {
 	struct user old, to = { .role = "admin" };
 	struct page page;
 	enum err e = user_by_email(c, in->email, &old);
 
+	*made_r = MADE_NEW;
 	if (e == E_NOT_FOUND)
 		e = insert(c, PROMOTE, in, out_r);
 	else if (e == OK) {
+		*made_r = strcmp(old.role, "admin") == 0 ? WAS_ADMIN : MADE_OF_USER;
 		to.given.set = UINT64_C(1) << (field_find(&USER, BY_ADMIN, "role") - USER.field);
 		e = user_change(c, old.id, &to, NULL, &page);
 		*out_r = old;

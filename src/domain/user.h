@@ -206,8 +206,12 @@ void user_publish(struct ctx *c, const struct user *u, struct page *page_r);
 /* The same for many rows, now. */
 void user_publish_all(struct ctx *c, const struct user *u, int n);
 
-/* Make or promote an admin, for usherctl. A new one gets `password`. */
-enum err user_make_admin(struct ctx *c, const struct user *in, struct user *out_r) MUST_CHECK;
+enum made { MADE_NEW, MADE_OF_USER, WAS_ADMIN };
+
+/* Make or promote an admin, for usherctl. A new one gets `password`; of who is there nothing else
+ * changes. */
+enum err user_make_admin(struct ctx *c, const struct user *in, struct user *out_r,
+			 enum made *made_r) MUST_CHECK;
 
 /* What an event says of a user: nothing older than `version` may be in Redis. */
 struct stale {

@@ -68,6 +68,8 @@ static const struct meaning {
 	{ "08",    E_UNAVAILABLE, false, true,  true },	 /* connection exception */
 	{ "22021", E_INVALID,     false, false, false }, /* not UTF-8 */
 	{ "22P05", E_INVALID,     false, false, false }, /* \u0000 */
+	{ "22007", E_INVALID,     false, false, false }, /* invalid_datetime_format */
+	{ "22008", E_INVALID,     false, false, false }, /* datetime_field_overflow */
 	{ "",      E_BUG,         false, false, true },
 	/* clang-format on */
 };

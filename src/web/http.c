@@ -11,6 +11,8 @@
 #include "rnd.h"
 #include "text.h"
 
+#include "passwd.h"
+
 enum {
 	REST_MOST = 1024 * 1024, /* of a refused body we read on; beyond that we hang up */
 	ID_MOST = 64,
@@ -251,6 +253,7 @@ http_read(struct req *rq, int fd)
 	rq->hold = false;
 	rq->sent = 0;
 	rq->started_us = clock_mono_us();
+	rq->hashed_us = passwd_spent_us();
 	read_params(&rq->head, rq->fcgi.envp);
 	split_uri(rq);
 	read_body(rq);

@@ -44,6 +44,7 @@ struct req {
 	const char *body;
 	size_t body_len;
 	int64_t started_us;
+	int64_t hashed_us; /* passwd_spent_us then */
 
 	/* what the gate has found out; see gate.c */
 	const struct route *route;

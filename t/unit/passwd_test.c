@@ -237,6 +237,22 @@ test_shipped_list(void)
 	is_int(beside, 0, "and nothing beside them");
 }
 
+/* A request is not called slow for the time that its hashes take. */
+static void
+test_spent(struct arena *a)
+{
+	int64_t before = passwd_spent_us(), worked = worked_us();
+	const char *hash = hash_of(a, "a password");
+	int64_t spent = passwd_spent_us() - before;
+
+	worked = worked_us() - worked;
+	ok(spent > 0 && spent <= worked, "what hashing takes is counted: %lld of %lld us",
+	   (long long)spent, (long long)worked);
+	before = passwd_spent_us();
+	passwd_matches("a password", hash);
+	ok(passwd_spent_us() > before, "so is what checking takes");
+}
+
 int
 main(void)
 {
@@ -247,6 +263,7 @@ main(void)
 	test_hashes(a);
 	test_foreign(a);
 	test_nobody(a);
+	test_spent(a);
 	test_deny_list();
 	test_shipped_list();
 	arena_free(&a);

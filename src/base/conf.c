@@ -103,13 +103,43 @@ conf_allowed(struct arena *a, const struct field *f)
 const char *
 conf_complaint(struct arena *a, const struct field *f, const char *found)
 {
-	const char *shown = found == NULL ? "nothing"
-			    : f->secret	  ? "a value not shown here"
-					  : found;
-	const char *quote = found == NULL || f->secret ? "" : "\"";
+	const char *shown = f->secret ? "a value not shown here" : found;
+	const char *quote = f->secret ? "" : "\"";
 
+	if (found == NULL)
+		return arena_printf(a, "%s is not set; wanted: %s (%s)", f->name,
+				    conf_allowed(a, f), f->help);
 	return arena_printf(a, "%s: found %s%s%s; allowed: %s (%s)", f->name, quote, shown, quote,
 			    conf_allowed(a, f), f->help);
+}
+
+/* Does the name begin as one of ours does, up to its first '_'? */
+static bool
+looks_like_ours(const struct shape *s, const char *name)
+{
+	size_t len = strcspn(name, "_") + 1;
+	bool alike = false;
+
+	for (const struct field *f = s->field; f->name != NULL; f++) {
+		if (strcmp(f->name, name) == 0)
+			return false;
+		alike = alike || (name[len - 1] == '_' && strncmp(f->name, name, len) == 0);
+	}
+	return alike;
+}
+
+/* Names that are none, though somebody meant one of ours; NULL if there are none. */
+static const char *
+strangers(struct arena *a, const struct shape *s, const struct env_line *lines)
+{
+	const char *all = NULL;
+
+	for (; lines != NULL; lines = lines->next) {
+		if (looks_like_ours(s, lines->name))
+			all = all == NULL ? lines->name
+					  : arena_printf(a, "%s, %s", lines->name, all);
+	}
+	return all;
 }
 
 enum err
@@ -119,6 +149,7 @@ conf_load(struct arena *a, const struct shape *s, unsigned need, const char *fil
 	const struct env_line *lines = read_file(a, file);
 
 	shape_clear(s, out);
+	origin_r->strangers = strangers(a, s, lines);
 	for (const struct field *f = s->field; f->name != NULL; f++) {
 		enum conf_source *from = &origin_r->of[f - s->field];
 		const char *value = find(f, lines, from);

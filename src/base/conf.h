@@ -15,6 +15,7 @@ enum conf_source { FROM_DEFAULT, FROM_FILE, FROM_ENVIRONMENT, FROM_NOWHERE };
 
 struct conf_origin {
 	enum conf_source of[64]; /* by row */
+	const char *strangers;	 /* names in the file that begin like ours, and are none; or NULL */
 };
 
 /* Fill `out`. `file` may not exist. Rows whose `need` has a bit of `need` must have a value.

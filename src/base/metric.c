@@ -91,7 +91,9 @@ metric_init(const char *path)
 		return;
 	m = map_file(path);
 	if (m == MAP_FAILED)
-		log_warn(EV("metrics.not_shared"), KS("file", path), KS("why", strerror(errno)));
+		log_warn(EV("metrics.not_shared"), KS("setting", "METRICS_FILE"), KS("file", path),
+			 KS("why", strerror(errno)),
+			 KS("mend", "name a file that all workers may write"));
 	else
 		all = m;
 }

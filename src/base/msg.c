@@ -47,6 +47,10 @@ print_place(struct buf *b, const char *at, const struct field *f)
 		return buf_int(b, f->min), 5;
 	if (strncmp(at, "{max}", 5) == 0)
 		return buf_int(b, f->max), 5;
+	if (strncmp(at, "{mins}", 6) == 0)
+		return buf_text(b, f->min == 1 ? "" : "s"), 6;
+	if (strncmp(at, "{maxs}", 6) == 0)
+		return buf_text(b, f->max == 1 ? "" : "s"), 6;
 	if (strncmp(at, "{choices}", 9) == 0 && f->choices != NULL)
 		return print_choices(b, f->choices), 9;
 	return 0;

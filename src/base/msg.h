@@ -2,7 +2,8 @@
  * msg: what can be wrong with one value, said in every language we speak.
  *
  * `type` is the machine's word for it, as in FastAPI's and pydantic's 422 documents.
- * In the sentences {min}, {max} and {choices} stand for the field's own limits.
+ * In the sentences {min}, {max} and {choices} stand for the field's own limits, {mins} and {maxs}
+ * for the s of so many.
  */
 #ifndef MSG_H
 #define MSG_H
@@ -16,6 +17,8 @@
 	  "필수 항목입니다")                                                              \
 	X(EXTRA,          "extra_forbidden",    "There is no field of this name here",    \
 	  "허용되지 않는 항목입니다")                                                     \
+	X(EXTRA_PARAMETER, "extra_forbidden",   "There is no parameter of this name here", \
+	  "허용되지 않는 매개변수입니다")                                                 \
 	X(REPEATED,       "repeated",           "This may be given only once",            \
 	  "한 번만 지정할 수 있습니다")                                                   \
 	X(NOTHING,        "nothing_to_change",  "At least one field must be given",       \
@@ -40,9 +43,9 @@
 	  "숫자로 된 정수여야 합니다")                                                    \
 	X(NOT_UTF8,       "string_unicode",     "Must be valid UTF-8",                    \
 	  "올바른 UTF-8 이어야 합니다")                                                   \
-	X(TOO_SHORT,      "string_too_short",   "Must have at least {min} characters",    \
+	X(TOO_SHORT,      "string_too_short",   "Must have at least {min} character{mins}", \
 	  "{min}자 이상이어야 합니다")                                                    \
-	X(TOO_LONG,       "string_too_long",    "Must have at most {max} characters",     \
+	X(TOO_LONG,       "string_too_long",    "Must have at most {max} character{maxs}", \
 	  "{max}자 이하여야 합니다")                                                      \
 	X(RANGE,          "out_of_range",       "Must be between {min} and {max}",        \
 	  "{min}-{max} 사이여야 합니다")                                                  \
@@ -62,8 +65,8 @@
 	  "500자 이하의 http 또는 https 주소여야 합니다")                                 \
 	X(LOCALE,         "locale",             "Must be a language tag such as ko-KR",   \
 	  "ko-KR 과 같은 언어 태그여야 합니다")                                           \
-	X(TIMEZONE,       "timezone",           "Must be the name of a time zone such as Asia/Seoul", \
-	  "Asia/Seoul 과 같은 시간대 이름이어야 합니다")                                  \
+	X(TIMEZONE,       "timezone",           "Must have the form of an IANA time zone name, such as Asia/Seoul", \
+	  "Asia/Seoul 과 같은 IANA 시간대 이름 형식이어야 합니다")                                  \
 	X(CURSOR,         "cursor",             "Must be a cursor that a link of this list bore", \
 	  "이 목록의 링크에서 받은 커서여야 합니다")                                      \
 	X(NOT_BOTH,       "not_both",           "Can't be given together with a cursor",  \
@@ -74,7 +77,7 @@
 	  "다른 요청에 사용된 키입니다")                                                  \
 	X(POSITION,       "position",           "Must be a position that an answer bore", \
 	  "응답에서 받은 위치 값이어야 합니다")                                           \
-	X(PASSWORD_SHORT, "string_too_short",   "The password must have at least {min} characters", \
+	X(PASSWORD_SHORT, "string_too_short",   "The password must have at least {min} character{mins}", \
 	  "비밀번호는 {min}자 이상이어야 합니다")                                         \
 	X(PASSWORD_COMMON, "password_common",   "This password is too common",            \
 	  "너무 흔한 비밀번호입니다")                                                     \

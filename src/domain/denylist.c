@@ -85,11 +85,15 @@ denylist_open(const char *path)
 	if (path == NULL)
 		return OK;
 	if (!map(path))
-		return log_fail(E_BUG, EV("denylist.unreadable"), KS("file", path),
-				KS("why", strerror(errno)));
+		return log_error(EV("denylist.unreadable"), KS("setting", "PASSWORD_DENYLIST_FILE"),
+				 KS("file", path), KS("why", strerror(errno)),
+				 KS("mend", "name a file that can be read, or /dev/null for none")),
+		       E_BUG;
 	if ((line = line_out_of_order()) != 0)
-		return log_fail(E_BUG, EV("denylist.unsorted"), KS("file", path), KI("line", line),
-				KS("mend", "LC_ALL=C sort -u"));
+		return log_error(EV("denylist.unsorted"), KS("setting", "PASSWORD_DENYLIST_FILE"),
+				 KS("file", path), KI("line", line),
+				 KS("mend", "LC_ALL=C sort -u")),
+		       E_BUG;
 	if (list.len > 0) /* we have seen every page of it: let go of them */
 		madvise((void *)(uintptr_t)list.text, list.len, MADV_DONTNEED);
 	return OK;

@@ -270,8 +270,11 @@ add_signer(struct arena *a, const struct algorithm *alg, const char *path)
 		key = NULL;
 	}
 	if ((k = add_public(a, key)) == NULL)
-		return log_fail(E_BUG, EV("key.not_fit"), KS("setting", "JWT_PRIVATE_KEY_FILE"),
-				KS("algorithm", alg->name), KS("mend", "usherctl key new"));
+		return log_error(EV("key.not_fit"), KS("setting", "JWT_PRIVATE_KEY_FILE"),
+				 KS("file", path == NULL ? "" : path),
+				 KS("why", text == NULL ? strerror(errno) : "no key for it"),
+				 KS("algorithm", alg->name), KS("mend", "usherctl key new")),
+		       E_BUG;
 	if (stat(path, &st) == 0 && (st.st_mode & 077) != 0)
 		log_warn(EV("key.open_to_others"), KS("setting", "JWT_PRIVATE_KEY_FILE"));
 	k->text = arena_text(kept, text);
@@ -296,8 +299,10 @@ add_file(struct arena *a, const char *path)
 
 	if (key == NULL || essence(a, key) == NULL) {
 		EVP_PKEY_free(key);
-		return log_fail(E_BUG, EV("key.not_fit"), KS("setting", "JWT_KEYS_DIR"),
-				KS("file", path));
+		return log_error(EV("key.not_fit"), KS("setting", "JWT_KEYS_DIR"), KS("file", path),
+				 KS("mend",
+				    "a public key for RS256 or ES256, PEM, that can be read")),
+		       E_BUG;
 	}
 	if (add_public(a, key) == NULL && n_keys == KEYS_MOST)
 		return log_fail(E_BUG, EV("key.too_many"), KI("most", KEYS_MOST));
@@ -312,8 +317,10 @@ add_folder(struct arena *a, const char *path)
 	enum err e = OK;
 
 	if (path != NULL && dir == NULL)
-		return log_fail(E_BUG, EV("key.no_folder"), KS("setting", "JWT_KEYS_DIR"),
-				KS("why", strerror(errno)));
+		return log_error(EV("key.no_folder"), KS("setting", "JWT_KEYS_DIR"),
+				 KS("file", path), KS("why", strerror(errno)),
+				 KS("mend", "name a folder that can be read")),
+		       E_BUG;
 	while (e == OK && dir != NULL && (d = readdir(dir)) != NULL) {
 		if (is_pem(d->d_name))
 			e = add_file(a, arena_printf(a, "%s/%s", path, d->d_name));

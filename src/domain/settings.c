@@ -51,6 +51,79 @@ rule_smtp(struct arena *a, const char *text, const char **out_r)
 	return strcspn(host, ":/") > 0 ? MSG_OK : MSG_SETTING;
 }
 
+static bool
+number_within(const char *text, size_t len, int64_t most, int64_t *out_r)
+{
+	char digits[8] = "";
+
+	if (len >= sizeof(digits))
+		return false;
+	memcpy(digits, text, len);
+	return text_to_int(digits, out_r) && *out_r >= 1 && *out_r <= most;
+}
+
+/* host:port, or host alone where the port may be left out; an IPv6 address is in brackets. */
+static bool
+is_place(const char *text, size_t len, bool wants_port)
+{
+	size_t host = *text == '[' ? strspn(text + 1, "0123456789abcdefABCDEF:.") + 2
+				   : strcspn(text, "/?#@,:[]* \t\r\n");
+	int64_t port;
+
+	if (host == 0 || host > len || (*text == '[' && text[host - 1] != ']'))
+		return false;
+	if (host == len)
+		return !wants_port;
+	return text[host] == ':' && number_within(text + host + 1, len - host - 1, 65535, &port);
+}
+
+/* How long "word://" is at the beginning; 0: it is not there. */
+static size_t
+scheme_length(const char *text)
+{
+	size_t n =
+		strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-._");
+
+	return n > 0 && strncmp(text + n, "://", 3) == 0 ? n + 3 : 0;
+}
+
+/* As librdkafka takes them: [PROTOCOL://]host:port, separated by commas. */
+static enum msg
+rule_kafka(struct arena *a, const char *text, const char **out_r)
+{
+	*out_r = arena_text(a, text);
+	for (;;) {
+		size_t n;
+
+		text += strspn(text, " ");
+		text += scheme_length(text);
+		n = strcspn(text, ", ");
+		if (!is_place(text, n, true))
+			return MSG_SETTING;
+		text += n + strspn(text + n, " ");
+		if (*text != ',')
+			return *text == '\0' ? MSG_OK : MSG_SETTING;
+		text++;
+	}
+}
+
+/* `*`, or origins as browsers write them: a scheme, a host, a port, and no path. */
+static enum msg
+rule_origins(struct arena *a, const char *text, const char **out_r)
+{
+	*out_r = arena_text(a, text);
+	if (strcmp(text, "*") == 0)
+		return MSG_OK;
+	for (text += strspn(text, ", "); *text != '\0'; text += strspn(text, ", ")) {
+		size_t scheme = scheme_length(text), n = strcspn(text, ", ");
+
+		if (scheme == 0 || scheme >= n || !is_place(text + scheme, n - scheme, false))
+			return MSG_SETTING;
+		text += n;
+	}
+	return MSG_OK;
+}
+
 /* What links in mails begin with. */
 static enum msg
 rule_web(struct arena *a, const char *text, const char **out_r)
@@ -63,7 +136,8 @@ rule_web(struct arena *a, const char *text, const char **out_r)
 	if (scheme == 0 || text_has_control(text) || text_has_blank(text) ||
 	    strpbrk(text, "#?") != NULL)
 		return MSG_SETTING;
-	return strcspn(text + scheme, ":/") > 0 ? MSG_OK : MSG_SETTING;
+	text += scheme;
+	return is_place(text, strcspn(text, "/"), false) ? MSG_OK : MSG_SETTING;
 }
 
 /* A key that somebody else knows is no key: examples from manuals are refused whatever
@@ -71,8 +145,10 @@ rule_web(struct arena *a, const char *text, const char **out_r)
 static enum msg
 rule_secret(struct arena *a, const char *text, const char **out_r)
 {
-	static const char *const KNOWN[] = { "your-secret-key", "changethis", "change-me",
-					     "changeme",	"secret-key", "example" };
+	static const char *const KNOWN[] = { "your-secret-key", "your-256-bit-secret",
+					     "changethis",	"change-me",
+					     "changeme",	"secret-key",
+					     "example" };
 	bool seen[256] = { false };
 	int different = 0;
 
@@ -86,17 +162,6 @@ rule_secret(struct arena *a, const char *text, const char **out_r)
 	}
 	*out_r = arena_text(a, text);
 	return strlen(text) >= 32 && different >= 8 ? MSG_OK : MSG_SETTING;
-}
-
-static bool
-number_within(const char *text, size_t len, int64_t most, int64_t *out_r)
-{
-	char digits[8] = "";
-
-	if (len >= sizeof(digits))
-		return false;
-	memcpy(digits, text, len);
-	return text_to_int(digits, out_r) && *out_r >= 1 && *out_r <= most;
 }
 
 bool
@@ -139,7 +204,7 @@ const struct shape SETTINGS = SHAPE(struct settings,
 	{ ROW(redis_url, "REDIS_URL"), .def = "redis://localhost:6379", .secret = true,
 	  .rule = rule_redis, .help = "`redis://[:pw@]host:port/db` or `unix://path`" },
 	{ ROW(kafka_bootstrap_servers, "KAFKA_BOOTSTRAP_SERVERS"), .def = "localhost:9092",
-	  .help = "Kafka, host:port, several with commas" },
+	  .rule = rule_kafka, .help = "Kafka, host:port, several with commas" },
 	{ ROW(kafka_topic, "KAFKA_TOPIC"), .def = "user_events", .min = 1, .max = 249,
 	  .help = "the topic of the events" },
 	{ ROW(kafka_group_id, "KAFKA_GROUP_ID"), .def = "user_event_processors", .min = 1, .max = 249,
@@ -186,7 +251,7 @@ const struct shape SETTINGS = SHAPE(struct settings,
 	  .help = "users written to PostgreSQL in one statement" },
 	{ ROW(flush_backlog, "FLUSH_BACKLOG"), .def = "100000", .min = 0, .max = 10000000,
 	  .help = "users whose changes may wait in Redis; beyond that changes are made at once; 0: nothing is written behind" },
-	{ ROW(cors_allow_origins, "CORS_ALLOW_ORIGINS"), .def = "*", .min = 1, .max = 4000,
+	{ ROW(cors_allow_origins, "CORS_ALLOW_ORIGINS"), .def = "*", .rule = rule_origins,
 	  .help = "origins that browsers may call from, separated by commas; `*`: any, without credentials" },
 	{ ROW(smtp_url, "SMTP_URL"), .secret = true, .rule = rule_smtp,
 	  .help = "the mail server, `smtp://[user:pw@]host[:port]` or `smtps://…`; without one mails are logged and kept" },
@@ -267,6 +332,9 @@ settings_load(struct arena *a, const char *program, const char *env_file, unsign
 	if (conf_load(a, &SETTINGS, need, env_file, out_r, &origin, &why) != OK)
 		end_with(program, why);
 	check_together(a, program, need, out_r);
+	if (origin.strangers != NULL)
+		fprintf(stderr, "%s: %s: there is no setting %s; usherctl config lists them\n",
+			program, env_file, origin.strangers);
 	if (origin_r != NULL)
 		*origin_r = origin;
 }

@@ -64,7 +64,8 @@ note_extra(const struct reading *r, const char *name)
 	if (!r->strict)
 		return;
 	name = name == NULL || strlen(name) > NAME_SHOWN ? "(not shown)" : name;
-	fault_add(r->faults, r->in, name, MSG_EXTRA, NULL);
+	fault_add(r->faults, r->in, name,
+		  strcmp(r->in, "query") == 0 ? MSG_EXTRA_PARAMETER : MSG_EXTRA, NULL);
 }
 
 static void

@@ -128,7 +128,7 @@ test_need(struct arena *a)
 	forget_variables();
 	is_int(conf_load(a, &CONF, 2, NULL, &c, &origin, &why), E_INVALID,
 	       "what is needed and not there is refused");
-	is_text(why, "T_SECRET: found nothing; allowed: 4 to 40 characters (nobody's business)",
+	is_text(why, "T_SECRET is not set; wanted: 4 to 40 characters (nobody's business)",
 		"with this line");
 	is_int(conf_load(a, &CONF, 4, NULL, &c, &origin, &why), OK, "but only by who needs it");
 }

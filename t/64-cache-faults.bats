@@ -15,6 +15,7 @@ setup() {
 teardown() {
 	worker_down
 	slow_down
+	replica_down
 	mend
 }
 
@@ -150,6 +151,53 @@ restore() {
 	expect 202 '.age == 81'
 	USER_ID=$other wait_for 10 flushed
 	[ "$(sql 'SELECT age, phone, nickname FROM users WHERE id = :id' "id=$other")" = "81|2|n" ]
+}
+
+# replica_up: another Redis, that follows this one until it is cut off. fail_over: it takes its place.
+replica_up() {
+	local port=$((USHER_PORT + 1015))
+	REPLICA=$USHER_RUN/replica.sock
+	redis config set bind 127.0.0.1 port "$port" >/dev/null
+	redis-server --port 0 --unixsocket "$REPLICA" --unixsocketperm 700 --dir "$BATS_TEST_TMPDIR" --save '' \
+		--replicaof 127.0.0.1 "$port" >"$BATS_TEST_TMPDIR/replica.log" 2>&1 3>&- &
+	REPLICA_PID=$!
+	wait_for 10 replica_has "$KEY"
+}
+replica_has() { [[ $(redis-cli -s "$REPLICA" exists "$1") == 1 ]]; }
+fail_over() {
+	kill -9 "$("$USHER_DEV" pids redis)"
+	wait_for 10 gone
+	mv "$REPLICA" "${REDIS_URL#unix://}"
+}
+replica_down() {
+	[[ ${REPLICA_PID-} ]] || return 0
+	kill "$REPLICA_PID" 2>/dev/null || true
+	wait "$REPLICA_PID" 2>/dev/null || true
+	rm -f "$REPLICA"
+	REPLICA_PID=
+}
+
+@test "Redis failed over to a replica that lagged: no old page, no ended session" {
+	local sid
+	wait_for 5 is_cached
+	sid=$(claims "$TOKEN" | jq .sid)
+	replica_up
+	wait_for 10 replica_has "session:$sid"
+	redis-cli -s "$REPLICA" replicaof no one >/dev/null # it hears of nothing more
+	patch "/users/$USER_ID" '{"age":83}'
+	expect 200
+	local first=$TOKEN
+	login
+	TOKEN=$first post /auth/logout ''
+	expect 204
+	fail_over
+	get "/users/$USER_ID"
+	expect 200 '.age == 83'
+	TOKEN=$first get "/users/$USER_ID"
+	expect 401
+	behind '{"nickname":"over"}'
+	expect 202 '.age == 83 and .nickname == "over"'
+	wait_for 10 flushed
 }
 
 @test "a change that yesterday's Redis still wants to write is not written again" {

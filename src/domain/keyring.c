@@ -27,7 +27,7 @@
 #include "settings.h"
 
 enum {
-	KEYS_MOST = 16,
+	KEYS_MOST = 32, /* an old secret is three */
 	FILE_MOST = 16 * 1024,
 	KID_SIZE = 44,
 	SECRET_KID = 16, /* letters: enough to tell secrets apart */
@@ -132,16 +132,29 @@ add_secret(const struct algorithm *alg, const char *secret)
 	return OK;
 }
 
+/* By which of the three it signed nobody says any more. */
+static enum err
+add_old_secret(const char *secret)
+{
+	enum err e = OK;
+
+	for (size_t i = 0; e == OK && i < NELEM(ALGORITHMS); i++) {
+		if (ALGORITHMS[i].key_type == NULL)
+			e = add_secret(&ALGORITHMS[i], secret);
+	}
+	return e;
+}
+
 /* Words; they stay as long as the process. */
 static enum err
-add_old_secrets(const struct algorithm *alg, const char *words)
+add_old_secrets(const char *words)
 {
 	enum err e = OK;
 
 	while (e == OK && words != NULL && *(words += strspn(words, " ")) != '\0') {
 		size_t len = strcspn(words, " ");
 
-		e = add_secret(alg, arena_textn(kept, words, len));
+		e = add_old_secret(arena_textn(kept, words, len));
 		words += len;
 	}
 	return e;
@@ -363,7 +376,7 @@ forget_all(void)
 enum err
 keyring_init(const struct settings *conf)
 {
-	const struct algorithm *alg = algorithm_called(conf->jwt_algorithm), *old;
+	const struct algorithm *alg = algorithm_called(conf->jwt_algorithm);
 	struct arena *a = arena_new(64 * 1024);
 	enum err e;
 
@@ -374,8 +387,7 @@ keyring_init(const struct settings *conf)
 		e = add_secret(alg, conf->jwt_secret_key == NULL ? "" : conf->jwt_secret_key);
 	else
 		e = add_signer(a, alg, conf->jwt_private_key_file);
-	old = alg != NULL && alg->key_type == NULL ? alg : algorithm_called("HS256");
-	if (e == OK && (e = add_old_secrets(old, conf->jwt_secret_key_old)) == OK &&
+	if (e == OK && (e = add_old_secrets(conf->jwt_secret_key_old)) == OK &&
 	    (e = add_folder(a, conf->jwt_keys_dir)) == OK)
 		jwks = print_jwks(a);
 	arena_free(&a);

@@ -4,8 +4,9 @@
  * One key signs, all verify, so that keys change without logging anybody out: first the new
  * public key is put where all workers find it, then it signs, and the old one stays until its
  * last token has expired. Each key has one algorithm, its own; a token's word for it only has
- * to be the same (RFC 8725, 3.1). A key is found by its kid, which says nothing of a secret:
- * for a public key its thumbprint (RFC 7638).
+ * to be the same (RFC 8725, 3.1). A secret that signed before is three keys, for HS256, HS384 and
+ * HS512. A key is found by its kid, which says nothing of a secret: for a public key its
+ * thumbprint (RFC 7638).
  */
 #ifndef KEYRING_H
 #define KEYRING_H

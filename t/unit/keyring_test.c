@@ -289,6 +289,10 @@ test_rotation(void)
 	ok(is_good(by_old) && is_good(by_new) && is_good(by_rs), "tokens of all three are good");
 	ok(is_good(made("{\"alg\":\"HS256\"}", NEW_SECRET)) == false,
 	   "one without a kid is not tried with an old secret");
+	is_int(start("HS384", NEW_SECRET, NULL, NULL, NULL), OK, "start with HS384");
+	by_old = issued();
+	is_int(start("ES256", NULL, NEW_SECRET, in_folder("es.pem"), dir), OK, "then with a pair");
+	ok(is_good(by_old), "tokens of the secret are good");
 }
 
 static void

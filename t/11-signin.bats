@@ -225,6 +225,7 @@ least_us() {
 	admin_sql "SET session_replication_role = replica; UPDATE users SET
 		password_hash = '$(foreign_hash "$PASSWORD" '$6$rounds=1000$somesalt$')' WHERE id = $USER_ID" usher
 	worker_up # a second pool: on one core the first has one worker
+	TOKEN='' ask GET /users/me
 	hold_row "$USER_ID"
 	(TOKEN='' post /auth/login "$(sign_in_as "$EMAIL" "$PASSWORD")" && expect 200) 3>&- &
 	pids+=($!)

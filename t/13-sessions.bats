@@ -140,9 +140,12 @@ logouts() { sql "SELECT data FROM events WHERE user_id = :id AND event_type = 'u
 }
 
 @test "a logout while another request with that token is under way: that one ends as it began" {
+	worker_up # it waits two seconds for a row, and nobody else for it
+	ask GET /users/me
+	expect 200
 	hold_row "$USER_ID"
 	(
-		TOKEN=$TOKEN patch "/users/$USER_ID" '{"name":"Lee"}'
+		ask PATCH "/users/$USER_ID" '{"name":"Lee"}'
 		echo "$STATUS"
 	) >"$BATS_TEST_TMPDIR/patched" 3>&- &
 	wait_for 5 waits_for_row

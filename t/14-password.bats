@@ -250,14 +250,16 @@ three_are_done() { [[ $(grep -c request.done "$WORKER_LOG") == 3 ]]; }
 }
 
 @test "two resets with one token at the same moment: one wins" {
-	local i
+	local how
 	ask_reset
+	worker_up # a second pool: on one core the first has one worker
+	ask GET /users/me
 	hold_row "$USER_ID" # so that they meet
-	for i in {1..6}; do
+	for how in post "ask POST"; do
 		(
-			mkdir "$BATS_TEST_TMPDIR/$i"
-			BATS_TEST_TMPDIR+=/$i
-			TOKEN='' post /auth/password/reset "$(reset_with "$RESET" "$NEW-$i")"
+			mkdir "$BATS_TEST_TMPDIR/$how"
+			BATS_TEST_TMPDIR+=/$how
+			TOKEN='' $how /auth/password/reset "$(reset_with "$RESET" "$NEW-${how%% *}")"
 			echo "$STATUS" >"$BATS_TEST_TMPDIR/status"
 		) 3>&- &
 		CHILDREN+=($!)
@@ -265,7 +267,7 @@ three_are_done() { [[ $(grep -c request.done "$WORKER_LOG") == 3 ]]; }
 	wait_for 2 rows_are_awaited 2
 	let_row_go
 	stop_asking
-	[ "$(cat "$BATS_TEST_TMPDIR"/*/status | sort | uniq -c | tr -s ' \n' ' ')" = " 1 204 5 422 " ]
+	[ "$(cat "$BATS_TEST_TMPDIR"/*/status | sort | tr '\n' ' ')" = "204 422 " ]
 	[ "$(events_of "$USER_ID" | grep -c password_changed)" = 1 ]
 }
 

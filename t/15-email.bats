@@ -8,6 +8,7 @@ load lib/mail
 load lib/fault
 
 setup() { fresh_user; }
+teardown() { worker_down; }
 
 prove() { TOKEN='' post /auth/verify-email "$(jq -cn --arg t "$1" '{token: $t}')" "${@:2}"; }
 is_proven() { [[ $(sql 'SELECT email_verified_at IS NOT NULL FROM users WHERE id = :id' "id=$USER_ID") == t ]]; }
@@ -35,14 +36,16 @@ welcome_token() {
 }
 
 @test "a token proves once; two requests at the same moment are one proof" {
-	local token i
+	local token how
 	token=$(welcome_token)
+	worker_up # a second pool: on one core the first has one worker
+	TOKEN='' ask GET /users/me
 	hold_row "$USER_ID" # so that they meet
-	for i in {1..6}; do
+	for how in post "ask POST"; do
 		(
-			mkdir "$BATS_TEST_TMPDIR/$i"
-			BATS_TEST_TMPDIR+=/$i
-			prove "$token"
+			mkdir "$BATS_TEST_TMPDIR/$how"
+			BATS_TEST_TMPDIR+=/$how
+			TOKEN='' $how /auth/verify-email "{\"token\":\"$token\"}"
 			echo "$STATUS" >"$BATS_TEST_TMPDIR/status"
 		) 3>&- &
 		CHILDREN+=($!)
@@ -50,7 +53,7 @@ welcome_token() {
 	wait_for 2 rows_are_awaited 2
 	let_row_go
 	stop_asking
-	[ "$(cat "$BATS_TEST_TMPDIR"/*/status | sort | uniq -c | tr -s ' \n' ' ')" = " 1 204 5 422 " ]
+	[ "$(cat "$BATS_TEST_TMPDIR"/*/status | sort | tr '\n' ' ')" = "204 422 " ]
 	[ "$(events_of "$USER_ID" | grep -c user_email_verified)" = 1 ]
 }
 

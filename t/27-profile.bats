@@ -59,8 +59,8 @@ WHOLE='{"bio":"등산을\n좋아합니다","avatar_url":"https://example.com/a.p
 }
 
 @test "every bad field is named at once" {
-	put "/users/$USER_ID/profile" '{"bio":5,"avatar_url":"javascript:alert(1)","locale":"ko_KR","timezone":"Seoul time","links":["ftp://x"],"x":1}'
-	faulty body.bio body.avatar_url body.locale body.timezone body.links body.x
+	put "/users/$USER_ID/profile" '{"bio":5,"avatar_url":"javascript:alert(1)","locale":"ko_KR","timezone":"Seoul time","links":["https://x","ftp://x"],"x":1}'
+	faulty body.bio body.avatar_url body.locale body.timezone body.links.1 body.x
 	put "/users/$USER_ID/profile" "{\"bio\":\"$(printf 'a%.0s' {1..1001})\",\"links\":$(jq -cn '[range(11) | "https://example.com/\(.)"]')}"
 	faulty body.bio body.links
 	put "/users/$USER_ID/profile" '{"bio":"\u0007","links":"https://example.com"}'

@@ -155,9 +155,9 @@ set_object(struct arena *a, const struct field *f, void *out, json_t *v)
 	return field_set_object(f, out, b.text);
 }
 
-/* Texts only, each as the row's rule leaves it. */
+/* Texts only, each as the row's rule leaves it. *item_r: which one is wrong, from 1. */
 static enum msg
-set_list(struct arena *a, const struct field *f, void *out, json_t *v)
+set_list(struct arena *a, const struct field *f, void *out, json_t *v, int *item_r)
 {
 	struct buf b = buf_new(a, 256);
 	size_t i;
@@ -170,19 +170,21 @@ set_list(struct arena *a, const struct field *f, void *out, json_t *v)
 	{
 		const char *text = json_string_value(item);
 
+		*item_r = (int)i + 1;
 		if (text == NULL)
-			return MSG_NOT_LIST;
+			return MSG_NOT_TEXT;
 		if (f->rule != NULL && (m = f->rule(a, text, &text)) != MSG_OK)
 			return m;
 		buf_char(&b, i == 0 ? '[' : ',');
 		buf_json(&b, text);
 	}
+	*item_r = 0;
 	buf_text(&b, b.len == 0 ? "[]" : "]");
 	return field_set_list(f, out, b.text, (int64_t)json_array_size(v));
 }
 
 static enum msg
-set_value(struct arena *a, const struct field *f, void *out, json_t *v)
+set_value(struct arena *a, const struct field *f, void *out, json_t *v, int *item_r)
 {
 	switch (json_typeof(v)) {
 	case JSON_STRING:
@@ -197,7 +199,7 @@ set_value(struct arena *a, const struct field *f, void *out, json_t *v)
 	case JSON_OBJECT:
 		return set_object(a, f, out, v);
 	case JSON_ARRAY:
-		return set_list(a, f, out, v);
+		return set_list(a, f, out, v, item_r);
 	default: /* a real number is of the wrong kind whatever the row wants */
 		return field_wrong_kind(f);
 	}
@@ -228,14 +230,15 @@ read_pair(const struct reading *r, const char *key, json_t *v)
 {
 	const struct field *f = field_find(r->shape, r->use, key);
 	struct given *given = shape_given(r->shape, r->out);
+	int item = 0;
 	enum msg m;
 
 	if (f == NULL) {
 		note_extra(r, key);
 		return;
 	}
-	if ((m = set_value(r->arena, f, r->out, v)) != MSG_OK)
-		fault_add(r->faults, "body", f->name, m, f);
+	if ((m = set_value(r->arena, f, r->out, v, &item)) != MSG_OK)
+		fault_add_item(r->faults, "body", f->name, item, m, f);
 	if (given != NULL) {
 		uint64_t bit = UINT64_C(1) << (f - r->shape->field);
 

@@ -58,10 +58,17 @@ field_bool(const struct field *f, const void *base)
 }
 
 void
-fault_add(struct faults *fs, const char *in, const char *name, enum msg m, const struct field *f)
+fault_add_item(struct faults *fs, const char *in, const char *name, int item, enum msg m,
+	       const struct field *f)
 {
 	if (fs->n < FAULTS_MOST)
-		fs->at[fs->n++] = (struct fault_at){ in, name, m, f };
+		fs->at[fs->n++] = (struct fault_at){ in, name, item, m, f };
+}
+
+void
+fault_add(struct faults *fs, const char *in, const char *name, enum msg m, const struct field *f)
+{
+	fault_add_item(fs, in, name, 0, m, f);
 }
 
 const struct field *

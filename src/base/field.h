@@ -78,6 +78,7 @@ struct faults {
 	int n;
 	struct fault_at {
 		const char *in, *name; /* "body" "query" "path", and which; name may be NULL */
+		int item;	       /* of a list, from 1; 0: the value as a whole */
 		enum msg msg;
 		const struct field *field; /* for the limits in the sentence; may be NULL */
 	} at[FAULTS_MOST];
@@ -86,6 +87,10 @@ struct faults {
 /* Note one more fault; the text of `name` is kept by reference. */
 void fault_add(struct faults *fs, const char *in, const char *name, enum msg m,
 	       const struct field *f);
+
+/* The same of one item of a list, from 1. */
+void fault_add_item(struct faults *fs, const char *in, const char *name, int item, enum msg m,
+		    const struct field *f);
 
 /* The row called `name` that is of any of these uses; NULL if there is none. */
 const struct field *field_find(const struct shape *s, unsigned use, const char *name);

@@ -66,10 +66,10 @@ static const struct letter {
 	    "직접 변경하지 않으셨다면 다른 사람이 비밀번호를 알고 있을 수 있으니 즉시 알려 주세요.\n" } } },
 	{ "password_changed", NULL, 0, 0, NULL, {
 	  [EN] = { "Your password was changed",
-	    "The password of your account was changed, and your other sessions were ended.\n\n"
+	    "The password of your account was changed, and you were logged out everywhere else.\n\n"
 	    "If you did not change it, please ask for a new password at once.\n" },
 	  [KO] = { "비밀번호가 변경되었습니다",
-	    "계정의 비밀번호가 변경되었고 다른 세션은 모두 종료되었습니다.\n\n"
+	    "계정의 비밀번호가 변경되었고 다른 곳에서는 모두 로그아웃되었습니다.\n\n"
 	    "직접 변경하지 않으셨다면 즉시 비밀번호를 재설정해 주세요.\n" } } },
 	{ "session_reused", NULL, 0, 0, NULL, {
 	  [EN] = { "A session of yours was ended",

@@ -433,11 +433,13 @@ put_problem_schema(struct buf *b)
 		   "\"status\":{\"type\":\"integer\"},"
 		   "\"detail\":" TEXT_TYPE("in English or Korean") ",\"code\":");
 	put_all_codes(b);
-	buf_lit(b, ",\"request_id\":{\"type\":\"string\"},"
-		   "\"errors\":{\"type\":\"array\",\"description\":\"of a 422: every value that"
-		   " is wrong\",\"items\":{\"type\":\"object\",\"properties\":{"
-		   "\"loc\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}},"
-		   "\"msg\":{\"type\":\"string\"},\"type\":");
+	buf_lit(b,
+		",\"request_id\":{\"type\":\"string\"},"
+		"\"errors\":{\"type\":\"array\",\"description\":\"of a 422: every value that"
+		" is wrong\",\"items\":{\"type\":\"object\",\"properties\":{"
+		"\"loc\":{\"type\":\"array\",\"description\":\"where: query, body or path, which,"
+		" and of a list which item, from 0\",\"items\":{\"type\":[\"string\",\"integer\"]}},"
+		"\"msg\":{\"type\":\"string\"},\"type\":");
 	put_fault_types(b);
 	buf_lit(b, "},\"required\":[\"loc\",\"msg\",\"type\"]}}},\"required\":[\"type\",\"title\","
 		   "\"status\",\"detail\",\"code\",\"request_id\"]}");

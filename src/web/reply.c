@@ -409,6 +409,10 @@ put_faults(struct buf *b, const struct ctx *c)
 			buf_char(b, ',');
 			buf_json(b, f->name);
 		}
+		if (f->item > 0) {
+			buf_char(b, ',');
+			buf_int(b, f->item - 1);
+		}
 		buf_lit(b, "],\"msg\":");
 		buf_json(b, text.text);
 		buf_lit(b, ",\"type\":");

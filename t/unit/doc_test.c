@@ -317,7 +317,7 @@ static const struct {
 	{ "a real for an object", "{\"data\":1.5}", NULL, "data:dict_type " },
 	{ "an object for a list", "{\"links\":{}}", NULL, "links:list_type " },
 	{ "a text for a list", "{\"links\":\"a\"}", NULL, "links:list_type " },
-	{ "a number in a list", "{\"links\":[\"a\",1]}", NULL, "links:list_type " },
+	{ "a number in a list", "{\"links\":[\"a\",1]}", NULL, "links:string_type " },
 	{ "an item that its rule refuses", "{\"links\":[\"a\\u0007\"]}", NULL,
 	  "links:control_characters " },
 	{ "one item too many", "{\"links\":[\"a\",\"b\",\"c\",\"d\"]}", NULL, "links:items " },

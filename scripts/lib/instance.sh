@@ -6,7 +6,7 @@
 USHER_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 USHER_VAR=$(realpath -m "${USHER_VAR:-$USHER_ROOT/var}")
 USHER_PORT=${USHER_PORT:-$(cat "$USHER_VAR/port" 2>/dev/null || echo 8080)} # kept for the next time
-[[ $USHER_PORT =~ ^[1-9][0-9]{0,4}$ ]] && ((USHER_PORT <= 64521)) ||
+[[ $USHER_PORT =~ ^[1-9][0-9]{0,4}$ && $USHER_PORT -le 64521 ]] ||
 	die "USHER_PORT is $USHER_PORT; it must be a number from 1 to 64521: the other ports follow it"
 USHER_BUILD=${USHER_BUILD:-$USHER_ROOT/var/build}
 USHER_BIN=${USHER_BIN:-$USHER_BUILD} # elsewhere: programs that are there already, nothing is built

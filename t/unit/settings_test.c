@@ -122,7 +122,7 @@ test_cases(void)
 			continue;
 		ok(is_one_line(said) && strncmp(said, "prog: setting ", 14) == 0 &&
 			   strncmp(said + 14, name, strlen(name)) == 0 &&
-			   said[14 + strlen(name)] == ':',
+			   strchr(": ", said[14 + strlen(name)]) != NULL,
 		   "%s: one line that names it", name);
 		ok(!secret || *value == '\0' || strstr(said, value) == NULL,
 		   "%s: a secret is not shown", name);

@@ -325,21 +325,22 @@ add_file(struct arena *a, const char *path)
 static enum err
 add_folder(struct arena *a, const char *path)
 {
-	DIR *dir = path == NULL ? NULL : opendir(path);
 	struct dirent *d;
 	enum err e = OK;
+	DIR *dir;
 
-	if (path != NULL && dir == NULL)
+	if (path == NULL)
+		return OK;
+	if ((dir = opendir(path)) == NULL)
 		return log_error(EV("key.no_folder"), KS("setting", "JWT_KEYS_DIR"),
 				 KS("file", path), KS("why", strerror(errno)),
 				 KS("mend", "name a folder that can be read")),
 		       E_BUG;
-	while (e == OK && dir != NULL && (d = readdir(dir)) != NULL) {
+	while (e == OK && (d = readdir(dir)) != NULL) {
 		if (is_pem(d->d_name))
 			e = add_file(a, arena_printf(a, "%s/%s", path, d->d_name));
 	}
-	if (dir != NULL)
-		closedir(dir);
+	closedir(dir);
 	return e;
 }
 

@@ -232,7 +232,7 @@ insert(struct ctx *c, int statement, const struct user *in, struct user *out_r)
 enum err
 user_create(struct ctx *c, const struct user *in, struct page *page_r)
 {
-	struct user u;
+	struct user u = { 0 };
 	enum err e = insert(c, CREATE, in, &u);
 
 	if (e != OK)

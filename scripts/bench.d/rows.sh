@@ -111,6 +111,7 @@ read_missing() {
 measure_miss() {
 	local round ratios=() rates=() echoes=() tails=() kept=()
 	local echo_rate echo_p99 miss_rate miss_p99 miss_kept
+	warm "$HOT" # every worker has found Redis
 	for ((round = 1; round <= ROUNDS; round++)); do
 		settle
 		in_turn "$round" read_echo read_missing

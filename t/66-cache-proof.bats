@@ -14,6 +14,6 @@ teardown() {
 @test "no read is older than what was acknowledged before it, no write is lost, and all agree in the end" {
 	local seed=()
 	[[ ! ${CHECK_SEED-} ]] || seed=(--seed "$CHECK_SEED")
-	run -0 python3 "$BATS_TEST_DIRNAME/lib/cache_check.py" --seconds "${CHECK_SECONDS-40}" "${seed[@]}"
+	run -0 python3 "$BATS_TEST_DIRNAME/lib/cache_check.py" --seconds "${CHECK_SECONDS-60}" "${seed[@]}"
 	echo "# $(grep -E '^seed|^not shown' <<<"$output" | paste -sd';')" >&3
 }

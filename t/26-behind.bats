@@ -235,7 +235,7 @@ flusher_down() { if [[ ${HOLDER_PID-} ]]; then kill "$HOLDER_PID" 2>/dev/null ||
 	redis zadd dirty_users 1 "$USER_ID" >/dev/null
 	go_on
 	wait_for 10 flushed
-	grep -q "\"event\":\"behind.dropped\",\"user\":$USER_ID" "$USHER_VAR/log/eventd.log"
+	wait_for 5 grep -q "\"event\":\"behind.dropped\",\"user\":$USER_ID" "$USHER_VAR/log/eventd.log"
 	fresh_admin
 	as_admin get "/users/$USER_ID"
 	expect 404

@@ -256,7 +256,7 @@ a_mail() {
 		FROM generate_series(1, 150)" "id=$USER_ID" "to=$EMAIL"
 	wait_for 60 nothing_waits_for "$EMAIL"
 	[ "$(mails_to "$EMAIL" | wc -l)" = 151 ]
-	grep -q '"mail.sent"' "$BATS_TEST_TMPDIR/sender.log"
+	wait_for 5 grep -q '"mail.sent"' "$BATS_TEST_TMPDIR/sender.log"
 }
 nothing_waits_for() {
 	[[ $(sql "SELECT count(*) FROM mail_outbox WHERE recipient = :'to' AND state = 'waiting'" "to=$1") == 0 ]]

@@ -35,6 +35,7 @@ self   PUT    /users/{id}/profile
 self   GET    /users/{id}/events
 admin  GET    /users
 admin  GET    /users/search
+admin  GET    /users/{id}/state
 admin  GET    /events
 admin  GET    /stats
 anyone GET    /healthz

@@ -75,6 +75,10 @@
 	  "1-255자의 ASCII 문자여야 합니다")                                              \
 	X(KEY_USED,       "idempotency_key_used", "This key was given with another request", \
 	  "다른 요청에 사용된 키입니다")                                                  \
+	X(WITH_VERSION,   "not_both",           "Can't be given together with a version", \
+	  "버전과 함께 사용할 수 없습니다")                                               \
+	X(TIME,           "datetime_parsing",   "Must be a time such as 2026-01-31T09:00:00Z (in an address, + is written %2B)", \
+	  "2026-01-31T09:00:00Z 와 같은 시각이어야 합니다 (주소에서 + 는 %2B 로 씁니다)")   \
 	X(POSITION,       "position",           "Must be a position that an answer bore", \
 	  "응답에서 받은 위치 값이어야 합니다")                                           \
 	X(PASSWORD_SHORT, "string_too_short",   "The password must have at least {min} character{mins}", \

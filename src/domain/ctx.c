@@ -40,6 +40,7 @@
 	&LOCKOUT_STATEMENTS,   \
 	&PROFILE_STATEMENTS,   \
 	&REFRESH_STATEMENTS,   \
+	&REPLAY_STATEMENTS,    \
 	&SEARCH_STATEMENTS,    \
 	&SESSION_STATEMENTS,   \
 	&STATS_STATEMENTS,     \
@@ -49,9 +50,8 @@
 /* clang-format on */
 
 const struct db_set *const ALL_STATEMENTS[] = { OF_WORKERS, NULL };
-const struct db_set *const TOOL_STATEMENTS[] = { OF_WORKERS,	     &IMPORT_STATEMENTS,
-						 &OUTBOX_STATEMENTS, &MAIL_STATEMENTS,
-						 &REPLAY_STATEMENTS, NULL };
+const struct db_set *const TOOL_STATEMENTS[] = { OF_WORKERS, &IMPORT_STATEMENTS, &OUTBOX_STATEMENTS,
+						 &MAIL_STATEMENTS, NULL };
 
 const struct db_set *const DAEMON_STATEMENTS[] = {
 	&PROFILE_STATEMENTS,

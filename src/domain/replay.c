@@ -8,6 +8,12 @@
 enum { USER_AT, IDS, COMPARE };
 
 /* clang-format off */
+const struct shape MOMENT = SHAPE(struct moment,
+	{ F(struct moment, version), .use = 1, .min = 1, .max = INT64_MAX,
+	  .help = "as of this version", .example = "1" },
+	{ F_AS(struct moment, at, K_TIME), .use = 1, .rule = rule_time,
+	  .help = "as of this time (RFC 3339), where no version is given", .example = "2026-01-31T09:00:00Z" });
+
 /* From the versioned events `ev`: by user its state, with the row's names; whether it is gone;
  * and whether its versions are 1, 2, 3 and so on. */
 #define SQL_REBUILT                                                                           \
@@ -23,11 +29,13 @@ enum { USER_AT, IDS, COMPARE };
 	"  AS state FROM ends LEFT JOIN fields USING (user_id)) "
 
 static const struct db_stmt SQL[] = {
-	/* $1 user, $2 version or NULL, $3 time or NULL */
+	/* $1 user, $2 version or NULL, $3 time or NULL. An event's time is that of its transaction's
+	 * begin, so a later version may bear an earlier one: it counts from when all before it do. */
 	[USER_AT] = { "replay_user",
 		"WITH ev AS (SELECT * FROM events WHERE user_id = $1::bigint AND version IS NOT NULL"
 		"  AND ($2::bigint IS NULL OR version <= $2::bigint)"
-		"  AND ($3::timestamptz IS NULL OR created_at <= $3::timestamptz)), " SQL_REBUILT
+		"  AND version < COALESCE((SELECT min(version) FROM events WHERE user_id = $1::bigint"
+		"   AND created_at > $3::timestamptz), 9223372036854775807)), " SQL_REBUILT
 		"SELECT " USER_COLUMNS " FROM rebuilt, LATERAL jsonb_populate_record(NULL::users, state) u"
 		" WHERE NOT gone", 3, false },
 	/* $1 after, $2 how many */
@@ -83,6 +91,27 @@ replay_user(struct ctx *c, int64_t id, int64_t version, const char *at, struct u
 	return db_one(c->db, c->arena, &SQL[USER_AT],
 		      ARGS(db_int(c->arena, id), db_int(c->arena, version), at), &USER, IN_ROW,
 		      out_r);
+}
+
+enum err
+replay_page(struct ctx *c, int64_t id, const struct moment *when, struct page *page_r)
+{
+	bool both = when->version != NO_INT && when->at != NULL;
+	struct user u;
+	enum err e;
+
+	if (both)
+		fault_add(&c->faults, "query", "at", MSG_WITH_VERSION, NULL);
+	if (both)
+		return E_INVALID;
+	e = replay_user(c, id, when->version, when->at, &u);
+	if (e == E_INVALID)
+		fault_add(&c->faults, "query", "at", MSG_TIME, NULL);
+	if (e == OK && when->version != NO_INT && when->version != u.version)
+		e = E_NOT_FOUND;
+	if (e == OK)
+		user_page_print(c, &u, 0, page_r);
+	return e;
 }
 
 /* What Redis has against the row. */

@@ -3,7 +3,8 @@
  * are the users there are.
  *
  * A user is what its events say last of each field; a field that none of them names is null.
- * Times and version are the events' own. The password's hash is in no event.
+ * Times and version are the events' own; as of a time it is the newest version that, with all before
+ * it, bears no later one. The password's hash is in no event.
  */
 #ifndef REPLAY_H
 #define REPLAY_H
@@ -17,6 +18,19 @@ extern const struct db_set REPLAY_STATEMENTS;
  * E_NOT_FOUND where it was not there then; E_INVALID for a time that is none. */
 enum err replay_user(struct ctx *c, int64_t id, int64_t version, const char *at,
 		     struct user *out_r) MUST_CHECK;
+
+/* As of when: one of the two, or now. */
+struct moment {
+	int64_t version;
+	const char *at;
+};
+
+extern const struct shape MOMENT;
+
+/* The same for who asks over HTTP: its page, as GET answered it then. E_NOT_FOUND also for a version
+ * that there never was; E_INVALID, with the fault noted, for both at once. */
+enum err replay_page(struct ctx *c, int64_t id, const struct moment *when,
+		     struct page *page_r) MUST_CHECK;
 
 /* One user, compared. */
 struct verified {

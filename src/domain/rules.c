@@ -7,6 +7,7 @@
 #include "text.h"
 
 enum { EMAIL_MOST = 255, LOCAL_MOST = 64, LABEL_MOST = 63, URL_MOST = 500 };
+enum { MICRO = sizeof(".123456") - 1 };
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS "0123456789"
@@ -63,6 +64,45 @@ rule_position(struct arena *a, const char *text, const char **out_r)
 			       text[len + 1] != '-' && text_to_int(text + len + 1, &n)
 		       ? MSG_OK
 		       : MSG_POSITION;
+}
+
+/* The text after what has the form of `form`, where d stands for any digit; NULL: it has not. */
+static const char *
+after_form(const char *text, const char *form)
+{
+	for (; *form != '\0'; text++, form++) {
+		if (*form == 'd' ? !ascii_digit(*text) : *form != *text)
+			return NULL;
+	}
+	return text;
+}
+
+static bool
+is_zone(const char *text)
+{
+	const char *end = strchr("+-", *text) == NULL ? NULL : after_form(text + 1, "dd:dd");
+
+	return text_among(text, "Z z") || (end != NULL && *end == '\0');
+}
+
+enum msg
+rule_time(struct arena *a, const char *text, const char **out_r)
+{
+	const char *day_over = after_form(text, "dddd-dd-dd"), *second_over = NULL;
+	size_t fine = 0, kept;
+
+	if (day_over != NULL && (*day_over == 'T' || *day_over == 't'))
+		second_over = after_form(day_over + 1, "dd:dd:dd");
+	if (second_over == NULL)
+		return MSG_TIME;
+	if (*second_over == '.' && (fine = strspn(second_over + 1, DIGITS)) == 0)
+		return MSG_TIME;
+	fine += fine > 0; /* the point */
+	if (!is_zone(second_over + fine))
+		return MSG_TIME;
+	kept = (size_t)(second_over - text) + (fine > MICRO ? MICRO : fine);
+	*out_r = arena_printf(a, "%.*s%s", (int)kept, text, second_over + fine);
+	return MSG_OK;
 }
 
 /* Beyond ASCII everything that is no control character may stand in an address (RFC 6531). */

@@ -37,6 +37,10 @@ enum msg rule_timezone(struct arena *a, const char *text, const char **out_r);
 /* A place in the event store, as an answer of ours bore it: two numbers and a point between. */
 enum msg rule_position(struct arena *a, const char *text, const char **out_r);
 
+/* A time by its form (RFC 3339, with Z or an offset); whether there is such a day and hour PostgreSQL
+ * knows. What is finer than a microsecond is cut off, as it would round it up. */
+enum msg rule_time(struct arena *a, const char *text, const char **out_r);
+
 /* Digits, blanks and + - ( ). */
 enum msg rule_phone(struct arena *a, const char *text, const char **out_r);
 

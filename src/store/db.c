@@ -70,6 +70,7 @@ static const struct meaning {
 	{ "22P05", E_INVALID,     false, false, false }, /* \u0000 */
 	{ "22007", E_INVALID,     false, false, false }, /* invalid_datetime_format */
 	{ "22008", E_INVALID,     false, false, false }, /* datetime_field_overflow */
+	{ "22009", E_INVALID,     false, false, false }, /* invalid_time_zone_displacement_value */
 	{ "",      E_BUG,         false, false, true },
 	/* clang-format on */
 };

@@ -3,6 +3,7 @@
 
 #include "behind.h"
 #include "directory.h"
+#include "replay.h"
 #include "search.h"
 
 #include "etag.h"
@@ -13,6 +14,15 @@ enum err
 get_user(struct req *rq)
 {
 	return reply_page(rq, &rq->page->page);
+}
+
+enum err
+get_user_state(struct req *rq)
+{
+	struct page page;
+	enum err e = replay_page(&rq->ctx, rq->id, rq->query, &page);
+
+	return e != OK ? e : reply_state(rq, &page);
 }
 
 enum err

@@ -11,6 +11,7 @@
 
 /* h_user.c */
 enum err get_user(struct req *rq);
+enum err get_user_state(struct req *rq);
 enum err get_users(struct req *rq);
 enum err search_user(struct req *rq);
 enum err post_user(struct req *rq);

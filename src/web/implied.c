@@ -53,22 +53,28 @@ takes_body(const struct route *r)
 	return r->carries != NULL;
 }
 
-bool
-implied_cached(const struct route *r)
+static bool
+changes(const struct route *r)
+{
+	return strcmp(r->method, "GET") != 0;
+}
+
+static bool
+from_cache(const struct route *r)
 {
 	return r->asks == ASK_PAGE;
+}
+
+bool
+implied_cacheable(const struct route *r)
+{
+	return from_cache(r) || ((r->traits & GIVES_ETAG) != 0 && !changes(r));
 }
 
 static bool
 is_counted(const struct route *r)
 {
 	return r->asks == COUNT_LOGIN || r->asks == COUNT_SIGNUP || r->asks == COUNT_LOGIN_INSIDE;
-}
-
-static bool
-changes(const struct route *r)
-{
-	return strcmp(r->method, "GET") != 0;
 }
 
 /* The errors that a route can give whatever its handler does. */
@@ -110,7 +116,8 @@ implied_error(const struct route *r, enum err e)
 const struct implied_parameter IMPLIED_PARAMETERS[] = {
 	{ "Accept-Language", "the language of messages, en or ko, with quality values", always },
 	{ "X-Request-Id", "1 to 64 letters, digits, . _ -: taken over; else one is made", always },
-	{ "If-None-Match", "an ETag that you have: 304 where it is still the one", implied_cached },
+	{ "If-None-Match", "an ETag that you have: 304 where it is still the one",
+	  implied_cacheable },
 	{ "If-Match", "an ETag that you have: 412 unless it is still the one", takes_match },
 	{ "Prefer", "respond-async: 202 as soon as the change is safe", takes_prefer },
 	{ "Idempotency-Key", "the same key and body within 24 hours get the first answer again",
@@ -121,13 +128,13 @@ const struct implied_parameter IMPLIED_PARAMETERS[] = {
 static bool
 gives_version(const struct route *r, int status)
 {
-	return (implied_cached(r) || (r->traits & GIVES_ETAG) != 0) && status < 400;
+	return (from_cache(r) || (r->traits & GIVES_ETAG) != 0) && status < 400;
 }
 
 static bool
 gives_x_cache(const struct route *r, int status)
 {
-	return implied_cached(r) && status < 400;
+	return from_cache(r) && status < 400;
 }
 
 static bool

@@ -10,8 +10,8 @@
 /* Can the route give this error: whatever its handler does, or by the row's own list? */
 bool implied_error(const struct route *r, enum err e);
 
-/* Is it a user's page, with its version, which 304 may stand for? */
-bool implied_cached(const struct route *r);
+/* Does it read a user's page, with its version, which 304 may stand for? */
+bool implied_cacheable(const struct route *r);
 
 /* Headers of requests and of answers, each with those that have it; end with no name. */
 struct implied_parameter {

@@ -263,7 +263,7 @@ put_answers(struct buf *b, const struct route *r)
 	put_success(b, r, r->gives.status, r->help);
 	if ((r->traits & TAKES_PREFER) != 0)
 		put_success(b, r, 202, "it is safe, and will be done");
-	if (implied_cached(r))
+	if (implied_cacheable(r))
 		put_success(b, r, 304, "the version is still the one");
 	put_refusals(b, r);
 	buf_char(b, '}');

@@ -343,15 +343,27 @@ put_etag(struct buf *b, const struct page *p)
 	buf_lit(b, "\"\r\nCache-Control: private, no-cache\r\n");
 }
 
-enum err
-reply_page(struct req *rq, const struct page *p)
+static enum err
+page_or_304(struct req *rq, const struct page *p, const char *x_cache)
 {
 	bool same = *rq->head.if_none_match != '\0' && none_match_has(rq->head.if_none_match, p);
 	struct buf b = head(rq, same ? 304 : 200, same ? NULL : JSON_TYPE);
 
 	put_etag(&b, p);
-	buf_text(&b, p->hit ? "X-Cache: HIT\r\n" : "X-Cache: MISS\r\n");
+	buf_text(&b, x_cache);
 	return send_off(rq, &b, p->body, same ? 0 : p->len);
+}
+
+enum err
+reply_page(struct req *rq, const struct page *p)
+{
+	return page_or_304(rq, p, p->hit ? "X-Cache: HIT\r\n" : "X-Cache: MISS\r\n");
+}
+
+enum err
+reply_state(struct req *rq, const struct page *p)
+{
+	return page_or_304(rq, p, "");
 }
 
 enum err

@@ -46,6 +46,9 @@ enum err reply_list(struct req *rq, const struct buf *body, const struct list_li
 /* A user's page with ETag and X-Cache, or 304 where If-None-Match has it already. */
 enum err reply_page(struct req *rq, const struct page *p);
 
+/* The same of a page that no cache has anything to do with. */
+enum err reply_state(struct req *rq, const struct page *p);
+
 /* What a change or creation answers: the page, ETag, and Location where it is new. */
 enum err reply_changed(struct req *rq, int status, const struct page *p);
 

@@ -12,6 +12,7 @@
 #include "auth.h"
 #include "directory.h"
 #include "profile.h"
+#include "replay.h"
 #include "search.h"
 #include "session.h"
 #include "stats.h"
@@ -77,6 +78,9 @@ const struct route ROUTES[] = {
 	{ "GET",    API "/users/{id}/events", get_user_events, SELF, ASK_NOTHING, NULL, 0, &USER_STREAM_QUERY,
 	  "what happened to one user",
 	  .gives = { 200, &STORED_EVENT, SHOWN }, .traits = GIVES_LIST },
+	{ "GET",    API "/users/{id}/state", get_user_state, AN_ADMIN, ASK_NOTHING, NULL, 0, &MOMENT,
+	  "a user rebuilt from its events, as it was then or is now; one since deleted too",
+	  .gives = { 200, &USER, SHOWN }, .traits = GIVES_ETAG },
 	{ "GET",    API "/events",     get_events,   AN_ADMIN, ASK_NOTHING, NULL,      0,               &STREAM_QUERY,
 	  "the event store, in order",
 	  .gives = { 200, &STORED_EVENT, SHOWN }, .traits = GIVES_LIST },

@@ -190,6 +190,30 @@ static const struct {
 	{ "9223372036854775808.1", MSG_POSITION },
 };
 
+static const struct {
+	const char *text, *kept; /* NULL: refused */
+} TIMES[] = {
+	{ "2026-01-31T09:00:00Z", "2026-01-31T09:00:00Z" },
+	{ "2026-01-31t09:00:00z", "2026-01-31t09:00:00z" },
+	{ "2026-01-31T09:00:00.5+09:00", "2026-01-31T09:00:00.5+09:00" },
+	{ "2026-01-31T09:00:00.123456-00:30", "2026-01-31T09:00:00.123456-00:30" },
+	{ "2026-01-31T09:00:00.123456999Z", "2026-01-31T09:00:00.123456Z" },
+	{ "", NULL },
+	{ "now", NULL },
+	{ "infinity", NULL },
+	{ "2026-01-31", NULL },
+	{ "2026-01-31T09:00Z", NULL },
+	{ "2026-01-31T09:00:00", NULL },
+	{ "2026-01-31 09:00:00Z", NULL },
+	{ "2026-01-31T09:00:00.Z", NULL },
+	{ "2026-01-31T09:00:00 09:00", NULL },
+	{ "2026-01-31T09:00:00+0900", NULL },
+	{ "2026-01-31T09:00:00+09:00 ", NULL },
+	{ "2026-01-31T09:00:00ZZ", NULL },
+	{ "12026-01-31T09:00:00Z", NULL },
+	{ "-026-01-31T09:00:00Z", NULL },
+};
+
 static void
 check(struct arena *a, enum msg (*rule)(struct arena *, const char *, const char **),
       const char *what, const char *text, const char *kept, enum msg refusal)
@@ -227,6 +251,8 @@ main(void)
 	test_length(a);
 	for (size_t i = 0; i < NELEM(PHONES); i++)
 		check(a, rule_phone, PHONES[i].text, PHONES[i].text, PHONES[i].kept, MSG_PHONE);
+	for (size_t i = 0; i < NELEM(TIMES); i++)
+		check(a, rule_time, TIMES[i].text, TIMES[i].text, TIMES[i].kept, MSG_TIME);
 	for (size_t i = 0; i < NELEM(LINES); i++)
 		check(a, rule_line, LINES[i].what, LINES[i].text, LINES[i].kept, MSG_CONTROL);
 	for (size_t i = 0; i < NELEM(EVENT_TYPES); i++)

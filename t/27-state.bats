@@ -150,7 +150,7 @@ several_versions() {
 			SELECT gen_random_uuid(), 'user_updated', id, version, '{\"age\":31}' FROM users WHERE id = $USER_ID;
 		COMMIT; SELECT 'done';" >&"${SLOW[1]}"
 	read -rt 5 before <&"${SLOW[0]}"
-	[ "$before" = done ]
+	[ "$before" = "done" ]
 	state
 	expect 200 '.age == 31'
 	before=$(jq -r .updated_at <<<"$BODY")

@@ -442,10 +442,10 @@ front() { call GET "http://front$1" --unix-socket "$BATS_TEST_TMPDIR/front/sock"
 	wait_for 5 grep -q '"level":"error"' "$WORKER_LOG"
 }
 
-# waiting: the backend that waits for the row that hold_row holds
+# waiting: the worker's backend that waits for the row that hold_row holds (the daemon's may wait too)
 waiting() {
 	sql "SELECT w.pid FROM pg_stat_activity w, pg_stat_activity h WHERE h.pid = ANY (pg_blocking_pids(w.pid))
-		AND h.query LIKE '%id = ' || :'id' || ' FOR UPDATE%'" "id=$USER_ID"
+		AND w.application_name = 'usher-api' AND h.query LIKE '%id = ' || :'id' || ' FOR UPDATE%'" "id=$USER_ID"
 }
 is_waiting() { [[ $(waiting) ]]; }
 

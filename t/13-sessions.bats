@@ -148,7 +148,7 @@ logouts() { sql "SELECT data FROM events WHERE user_id = :id AND event_type = 'u
 		ask PATCH "/users/$USER_ID" '{"name":"Lee"}'
 		echo "$STATUS"
 	) >"$BATS_TEST_TMPDIR/patched" 3>&- &
-	wait_for 5 waits_for_row
+	wait_for 5 rows_are_awaited 1
 	post /auth/logout ''
 	expect 204
 	get /users/me
@@ -158,4 +158,3 @@ logouts() { sql "SELECT data FROM events WHERE user_id = :id AND event_type = 'u
 	[ "$(<"$BATS_TEST_TMPDIR/patched")" = 200 ]
 	over "$TOKEN"
 }
-waits_for_row() { [[ $(sql "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%users%'") -ge 1 ]]; }

@@ -80,20 +80,17 @@ replaced() { [[ $(workers "$1" | grep -cvx "$2") == "$3" ]]; }
 	(put "/users/$USER_ID" "$(jq -nc --arg e "$EMAIL" '{name: "Once", email: $e}')" -H "If-Match: $etag" &&
 		echo "$STATUS $(header ETag)" >"$BATS_TEST_TMPDIR/put") 3>&- &
 	CHILDREN+=($!)
-	wait_for 2 one_waits
+	wait_for 2 rows_are_awaited 1
 	# the statement is with PostgreSQL, which will commit it whether anybody listens or not
 	# shellcheck disable=SC2046 # words
 	kill -KILL $(workers read)
-	wait_for 2 two_wait
+	wait_for 2 rows_are_awaited 2
 	let_row_go
 	stop_asking
 	[ "$(cat "$BATS_TEST_TMPDIR/put")" = '200 "3"' ]
 	[ "$(version_of "$USER_ID")" -eq 3 ]
 	[ "$(events_of "$USER_ID" | grep -c user_updated)" -eq 1 ]
 }
-waiting() { [[ $(admin_sql "SELECT count(*) FROM pg_stat_activity WHERE usename = 'usher' AND wait_event_type = 'Lock'") -ge $1 ]]; }
-one_waits() { waiting 1; }
-two_wait() { waiting 2; }
 
 @test "a worker that hangs holds up its own requests only, and is well again when it goes on" {
 	local failed

@@ -56,9 +56,10 @@ let_row_go() {
 	wait "$HOLDER_PID" || true
 }
 
-# rows_are_awaited N: do so many statements wait for what somebody has locked?
+# rows_are_awaited N: do so many statements of workers wait for what somebody has locked? (The daemon's may
+# wait for the same.)
 rows_are_awaited() {
-	(($(admin_sql "SELECT count(*) FROM pg_stat_activity WHERE usename = 'usher' AND wait_event_type = 'Lock'") >= $1))
+	(($(admin_sql "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'usher-api' AND wait_event_type = 'Lock'") >= $1))
 }
 
 # mend: the stack whole again, nothing of ours left in the background.

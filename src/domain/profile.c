@@ -126,7 +126,7 @@ store_is_set(struct ctx *c)
 static enum err
 look_at_user(struct ctx *c, int64_t user_id)
 {
-	int64_t known;
+	int64_t known = 0;
 	enum err e = store_is_set(c);
 
 	if (e == OK)

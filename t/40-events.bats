@@ -33,6 +33,17 @@ teardown() { if [[ ${RELAY_HELD-} ]]; then "$USHER_DEV" start eventd >/dev/null 
 	[ "$(letter_header content-type <<<"$line")" = application/json ]
 }
 
+@test "the relay has found Kafka before there is anything to say" {
+	local before
+	wait_for 15 nothing_waits
+	before=$(wc -l <"$(eventd_log)")
+	"$USHER_DEV" restart eventd >/dev/null 3>&-
+	wait_for 10 relay_reached_kafka "$before"
+}
+relay_reached_kafka() {
+	tail -n "+$(($1 + 1))" "$(eventd_log)" | grep '"program":"usher-relay"' | has_said /dev/stdin bus.reached
+}
+
 @test "a user's events lie in one partition, the one of every murmur2 client, in the order of their versions" {
 	local i
 	fresh_user

@@ -19,7 +19,8 @@ static const struct setting IN[] = {
 	{ "enable.auto.offset.store", "false" },
 	{ "session.timeout.ms",
 	  "6000" }, /* the broker's least: so long nobody has a dead one's part */
-	{ "heartbeat.interval.ms", "2000" },
+	{ "heartbeat.interval.ms", "500" }, /* and so long until the others hear that one left */
+	{ "fetch.wait.max.ms", "100" },	    /* the first question names few of our partitions */
 	{ "queued.min.messages", "10000" },
 	{ "queued.max.messages.kbytes", "16384" },
 	{ NULL, NULL },
@@ -31,6 +32,7 @@ struct bus_in {
 	rd_kafka_queue_t *answers;  /* to commits */
 	intptr_t asked;		    /* the number of the last one */
 	uint64_t turn;
+	bool subscribed;
 	rd_kafka_topic_partition_list_t *done; /* our partitions, and the next offset of each */
 };
 
@@ -136,6 +138,7 @@ in_shut(struct bus_in *in)
 {
 	struct hearing nobody = { 0 };
 
+	in->subscribed = false;
 	while (in_poll(in, &nobody, 0))
 		continue;
 	in_own(in, NULL);
@@ -152,6 +155,7 @@ in_subscribe(struct bus_in *in)
 
 	rd_kafka_topic_partition_list_add(topics, in->link.conf->topic, RD_KAFKA_PARTITION_UA);
 	code = rd_kafka_subscribe(in->link.rk, topics);
+	in->subscribed = code == RD_KAFKA_RESP_ERR_NO_ERROR;
 	rd_kafka_topic_partition_list_destroy(topics);
 	return code;
 }
@@ -166,7 +170,6 @@ in_ready(struct bus_in *in)
 		{ "group.id", c->group },
 		{ NULL, NULL },
 	};
-	rd_kafka_resp_err_t code;
 	enum err e;
 
 	if (in->link.rk != NULL)
@@ -175,6 +178,35 @@ in_ready(struct bus_in *in)
 		return e;
 	in->messages = rd_kafka_queue_get_consumer(in->link.rk);
 	in->answers = rd_kafka_queue_new(in->link.rk);
+	return OK;
+}
+
+/* Does the group's coordinator answer? One that has just begun does not yet know its groups. */
+static rd_kafka_resp_err_t
+in_ask_group(struct bus_in *in, int wait_ms)
+{
+	rd_kafka_topic_partition_list_t *any = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_resp_err_t code;
+
+	rd_kafka_topic_partition_list_add(any, in->link.conf->topic, 0);
+	code = rd_kafka_committed(in->link.rk, any, wait_ms);
+	rd_kafka_topic_partition_list_destroy(any);
+	return code;
+}
+
+/* Join the group once it can be joined: after each refusal 2.0.2 waits for two to three seconds. */
+static enum err
+in_join(struct bus_in *in, int wait_ms)
+{
+	rd_kafka_resp_err_t code = in_ask_group(in, wait_ms);
+
+	if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+		link_hear_news(&in->link);
+		if (code != RD_KAFKA_RESP_ERR__TIMED_OUT)
+			link_complain(&in->link, "JOIN", rd_kafka_err2str(code));
+		return E_UNAVAILABLE;
+	}
+	link_saw(&in->link, true);
 	if ((code = in_subscribe(in)) == RD_KAFKA_RESP_ERR_NO_ERROR)
 		return OK;
 	in_shut(in);
@@ -192,6 +224,8 @@ bus_hear(struct bus_in *in, struct arena *a, int most, int wait_ms, struct bus_b
 	if ((e = in_ready(in)) != OK)
 		return e;
 	link_hear_news(&in->link);
+	if (!in->subscribed && !in->link.died && (e = in_join(in, bus_left_ms(until))) != OK)
+		return e;
 	/* Silence may be an outage: then half the time goes into asking. */
 	silence = in->link.is_there ? until : bus_from_now(wait_ms / 2);
 	while (h.n < most && h.bytes < BUS_BYTES && !in->link.died &&

@@ -100,7 +100,8 @@ refused(struct ctx *c, struct relay *r, enum err why)
 	r->refused = true;
 }
 
-/* The producer, and one question to Kafka before the first message. */
+/* The producer, and one question to Kafka before the first message: asked when there is nothing to
+ * say yet, for its number and the first connection take a while. */
 static bool
 warm(struct ctx *c, struct relay *r)
 {
@@ -340,7 +341,7 @@ relay_turn(struct ctx *c, void *state)
 			return TROUBLE_MS;
 		if (empty) {
 			gauge(c, r, true);
-			return rest(r);
+			return warm(c, r) ? rest(r) : TROUBLE_MS;
 		}
 	}
 	if ((e = claim(c, r)) != OK)

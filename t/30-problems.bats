@@ -53,6 +53,28 @@ times() { printf "%0$1d" 0 | sed "s/0/$2/g"; }
 	malformed '{"name":"a","name":"b"}' '{"name":"a","n\u0061me":"a"}' '{"hat":{"a":1,"a":2}}' '{"hat":1,"hat":1}'
 }
 
+@test "what is malformed is told why and where, in both languages, and not repeated" {
+	told() { expect 400 ".errors == [{loc: [\"body\"], msg: \"$1\", type: \"$2\", line: $3, column: $4}]"; }
+	post /users/ $'{\n "name": "hush",\n "name": "hush"}'
+	told 'An object may have a name only once' json_duplicate 3 7
+	[[ $BODY != *hush* ]]
+	post /users/ $'{"password":\nhush}'
+	told 'Must be JSON; here it is not' json_invalid 2 4
+	[[ $BODY != *hush* ]]
+	post /users/ '{"name":"x"' -H 'Accept-Language: ko'
+	told 'JSON 이 완성되기 전에 끝났습니다' json_ends 1 11
+	post /users/ ''
+	told 'The JSON ends before it is complete' json_ends 1 1
+	post /users/ '{"age":1e400}'
+	told 'A number must fit into 64 bits' json_number 1 12
+	post /users/ '{"name":"a\u0000b"}'
+	told 'May not contain a NUL character' json_nul 1 18
+	post /users/ $'{"name":"\xff"}'
+	told 'Must be valid UTF-8' string_unicode 1 9
+	post /users/ "$(times 5000 '[')"
+	told 'Must not be nested so deeply' json_depth 1 2049
+}
+
 @test "what is not UTF-8 is malformed" {
 	malformed $'{"name":"\xff"}' $'{"name":"\xc0\xaf"}' $'{"name":"\xed\xa0\x80"}' $'{"name":"\xf5\x80\x80\x80"}' $'{"name":"\xea\xb0"}' \
 		$'{"\xff":1}' '{"name":"\ud800"}' '{"name":"\udc00x"}' '{"name":"\ud800\u0041"}'

@@ -99,11 +99,11 @@ some_network() { printf '2001:db8:%x:%x' "$RANDOM" "$RANDOM"; }
 
 @test "nginx's own errors bear the caller's request id if it is sane, and are told in Korean" {
 	get "$BASE_URL/nothing" -H 'X-Request-Id: mine-1' -H 'Accept-Language: ko-KR,ko;q=0.9'
-	expect 404 '.request_id == "mine-1"' '.detail == "요청한 주소를 찾을 수 없습니다."'
+	expect 404 '.request_id == "mine-1"' '.detail == "요청한 경로를 찾을 수 없습니다"'
 	get "$BASE_URL/nothing" -H 'X-Request-Id: "mine'
 	expect 404 '.request_id != "\"mine"'
 	get "$BASE_URL/nothing"
-	expect 404 '.detail == "There is nothing at this address."'
+	expect 404 '.detail == "There is nothing at this path"'
 }
 
 @test "security headers are on every answer, once" {

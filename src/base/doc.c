@@ -263,12 +263,43 @@ read_object(const struct reading *r, json_t *doc)
 	}
 }
 
+/* What jansson found; all else is syntax. */
+static const struct {
+	enum json_error_code code;
+	enum msg msg;
+} BROKEN[] = {
+	{ json_error_premature_end_of_input, MSG_JSON_ENDS },
+	{ json_error_duplicate_key, MSG_JSON_TWICE },
+	{ json_error_invalid_utf8, MSG_NOT_UTF8 },
+	{ json_error_null_character, MSG_JSON_NUL },
+	{ json_error_null_byte_in_key, MSG_JSON_NUL },
+	{ json_error_numeric_overflow, MSG_JSON_NUMBER },
+	{ json_error_stack_overflow, MSG_JSON_DEPTH },
+};
+
+/* Where and why, but never what: the place counts characters, and may be behind the end. */
+static void
+note_broken(struct faults *fs, const json_error_t *why)
+{
+	enum json_error_code code = json_error_code(why);
+	enum msg m = MSG_JSON;
+
+	for (size_t i = 0; i < NELEM(BROKEN); i++) {
+		if (BROKEN[i].code == code)
+			m = BROKEN[i].msg;
+	}
+	fault_add_place(fs, "body", m, why->line > 0 ? why->line : 1,
+			why->column > 0 ? why->column : 1);
+}
+
 static enum err
 read_doc(const struct reading *r, const char *text, size_t len)
 {
 	json_error_t why;
 	json_t *doc = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
 
+	if (doc == NULL)
+		note_broken(r->faults, &why);
 	explicit_bzero(&why, sizeof(why)); /* it quotes the text */
 	shape_clear(r->shape, r->out);
 	if (doc == NULL)

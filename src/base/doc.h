@@ -15,7 +15,8 @@
 void doc_init(void);
 
 /* Read `text` into `out` (cleared first) by those rows of the shape that are of `use`.
- * E_MALFORMED, or E_INVALID with the faults noted (loc "body"). */
+ * E_MALFORMED or E_INVALID, with the faults noted (loc "body"); of what is malformed the first one,
+ * with its line and column. */
 enum err doc_read(struct arena *a, const struct shape *s, unsigned use, const char *text,
 		  size_t len, void *out, struct faults *faults_r) MUST_CHECK;
 

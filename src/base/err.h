@@ -49,7 +49,7 @@ enum fault { CALLER, OURS };
 	X(STALE,         412, "stale_version",       CALLER, false,                        \
 	  "The resource has changed since you read it", "리소스가 그 사이에 변경되었습니다") \
 	X(TOO_LARGE,     413, "too_large",           CALLER, false,                        \
-	  "The request body is too large", "요청 본문이 너무 큽니다")                      \
+	  "The request is too large", "요청이 너무 큽니다")                                \
 	X(MEDIA_TYPE,    415, "unsupported_media_type", CALLER, false,                     \
 	  "The body must be application/json", "본문은 application/json 이어야 합니다")    \
 	X(INVALID,       422, "invalid",             CALLER, false,                        \

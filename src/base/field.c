@@ -62,7 +62,14 @@ fault_add_item(struct faults *fs, const char *in, const char *name, int item, en
 	       const struct field *f)
 {
 	if (fs->n < FAULTS_MOST)
-		fs->at[fs->n++] = (struct fault_at){ in, name, item, m, f };
+		fs->at[fs->n++] = (struct fault_at){ in, name, item, m, f, 0, 0 };
+}
+
+void
+fault_add_place(struct faults *fs, const char *in, enum msg m, int line, int column)
+{
+	if (fs->n < FAULTS_MOST)
+		fs->at[fs->n++] = (struct fault_at){ in, NULL, 0, m, NULL, line, column };
 }
 
 void

@@ -81,6 +81,7 @@ struct faults {
 		int item;	       /* of a list, from 1; 0: the value as a whole */
 		enum msg msg;
 		const struct field *field; /* for the limits in the sentence; may be NULL */
+		int line, column;	   /* of a text, from 1, where it can't be read; 0: none */
 	} at[FAULTS_MOST];
 };
 
@@ -91,6 +92,9 @@ void fault_add(struct faults *fs, const char *in, const char *name, enum msg m,
 /* The same of one item of a list, from 1. */
 void fault_add_item(struct faults *fs, const char *in, const char *name, int item, enum msg m,
 		    const struct field *f);
+
+/* The text in `in` can't be read; at that line and column, both from 1, reading stopped. */
+void fault_add_place(struct faults *fs, const char *in, enum msg m, int line, int column);
 
 /* The row called `name` that is of any of these uses; NULL if there is none. */
 const struct field *field_find(const struct shape *s, unsigned use, const char *name);

@@ -23,6 +23,18 @@
 	  "한 번만 지정할 수 있습니다")                                                   \
 	X(NOTHING,        "nothing_to_change",  "At least one field must be given",       \
 	  "변경할 항목이 하나 이상 필요합니다")                                           \
+	X(JSON,           "json_invalid",       "Must be JSON; here it is not",           \
+	  "JSON 이어야 합니다. 이 위치는 JSON 이 아닙니다")                               \
+	X(JSON_ENDS,      "json_ends",          "The JSON ends before it is complete",    \
+	  "JSON 이 완성되기 전에 끝났습니다")                                             \
+	X(JSON_TWICE,     "json_duplicate",     "An object may have a name only once",    \
+	  "한 객체에 같은 이름을 두 번 쓸 수 없습니다")                                   \
+	X(JSON_NUL,       "json_nul",           "May not contain a NUL character",        \
+	  "NUL 문자를 포함할 수 없습니다")                                                \
+	X(JSON_NUMBER,    "json_number",        "A number must fit into 64 bits",         \
+	  "숫자는 64비트 범위 안에 있어야 합니다")                                        \
+	X(JSON_DEPTH,     "json_depth",         "Must not be nested so deeply",           \
+	  "너무 깊이 중첩되어 있습니다")                                                  \
 	X(NOT_OBJECT,     "dict_type",          "Must be a JSON object",                  \
 	  "JSON 객체여야 합니다")                                                         \
 	X(NOT_LIST,       "list_type",          "Must be a JSON array of strings",        \

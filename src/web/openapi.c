@@ -32,7 +32,7 @@ static const struct {
 	const char *code, *text;
 } FRONT[] = {
 	{ 414, "uri_too_long", "The address is too long" },
-	{ 431, "too_large", "The request's head is too large" },
+	{ 431, "too_large", "The request is too large" },
 	{ 502, "unavailable", "The service is not available just now" },
 	{ 504, "timeout", "The answer took too long" },
 };
@@ -436,12 +436,14 @@ put_problem_schema(struct buf *b)
 	buf_lit(b,
 		",\"request_id\":{\"type\":\"string\"},"
 		"\"errors\":{\"type\":\"array\",\"description\":\"of a 422: every value that"
-		" is wrong\",\"items\":{\"type\":\"object\",\"properties\":{"
+		" is wrong; of a body that is malformed: why and where\",\"items\":{\"type\":\"object\",\"properties\":{"
 		"\"loc\":{\"type\":\"array\",\"description\":\"where: query, body or path, which,"
 		" and of a list which item, from 0\",\"items\":{\"type\":[\"string\",\"integer\"]}},"
 		"\"msg\":{\"type\":\"string\"},\"type\":");
 	put_fault_types(b);
-	buf_lit(b, "},\"required\":[\"loc\",\"msg\",\"type\"]}}},\"required\":[\"type\",\"title\","
+	buf_lit(b, ",\"line\":{\"type\":\"integer\",\"description\":\"of a malformed body: where"
+		   " reading stopped, from 1\"},\"column\":{\"type\":\"integer\"}"
+		   "},\"required\":[\"loc\",\"msg\",\"type\"]}}},\"required\":[\"type\",\"title\","
 		   "\"status\",\"detail\",\"code\",\"request_id\"]}");
 }
 

@@ -429,14 +429,17 @@ put_faults(struct buf *b, const struct ctx *c)
 		buf_json(b, text.text);
 		buf_lit(b, ",\"type\":");
 		buf_json(b, msg_type(f->msg));
+		if (f->line > 0)
+			buf_printf(b, ",\"line\":%d,\"column\":%d", f->line, f->column);
 		buf_char(b, '}');
 	}
 	buf_char(b, ']');
 }
 
 static struct buf
-problem_body(struct req *rq, const struct err_row *row)
+problem_body(struct req *rq, enum err e)
 {
+	const struct err_row *row = err_row(e);
 	struct buf b = buf_new(rq->arena, 512);
 
 	buf_lit(&b, "{\"type\":\"about:blank\",\"title\":");
@@ -449,7 +452,7 @@ problem_body(struct req *rq, const struct err_row *row)
 	buf_json(&b, row->code);
 	buf_lit(&b, ",\"request_id\":");
 	buf_json(&b, rq->ctx.request_id);
-	if (row->http == 422)
+	if (row->http == 422 || (e == E_MALFORMED && rq->ctx.faults.n > 0))
 		put_faults(&b, &rq->ctx);
 	buf_char(&b, '}');
 	return b;
@@ -509,7 +512,7 @@ reply_problem(struct req *rq, enum err e)
 	struct buf body, b;
 
 	rq->ctx.lang = reply_language(rq->head.accept_language);
-	body = problem_body(rq, err_row(e));
+	body = problem_body(rq, e);
 	b = head(rq, err_row(e)->http, "application/problem+json");
 	put_problem_headers(&b, rq, e);
 	send_off(rq, &b, body.text, body.len);

@@ -120,7 +120,7 @@ expect_problem() {
 		(.type | type == "string") and (.title | length > 0) and .status == ($ENV.STATUS | tonumber)
 		and (.detail | length > 0) and (.code | test("^[a-z_]+$")) and .request_id == $ENV.REQUEST_ID
 		and (keys - ["type","title","status","detail","code","request_id","errors"] == [])
-		and (if .status == 422 then (.errors | length > 0 and all(
+		and (if .status == 422 or (.code == "malformed" and has("errors")) then (.errors | length > 0 and all(
 			(.loc | length > 0) and (.msg | length > 0) and (.type | length > 0))) else has("errors") | not end)
 		' >/dev/null <<<"$BODY" || came "expected a whole problem document"
 }

@@ -12,7 +12,7 @@ enum { DEEP = 5000 };
 #define T(literal) "" literal, sizeof(literal) - 1
 #define GOOD "\"name\":\"홍길동\",\"email\":\"a@example.com\",\"password\":\"correct horse\""
 
-/* `faults`: "name:type" each with a blank behind it. */
+/* `faults`: "name:type" and, where it has a place, "line,column", each with a blank behind it. */
 static const struct {
 	const char *what;
 	unsigned use;
@@ -29,37 +29,45 @@ static const struct {
 	  T("{" GOOD ",\"age\":null,\"phone\":null,\"nickname\":null}"), OK, "" },
 	{ "nothing to change", IN_CHANGE, T("{}"), OK, "" },
 
-	{ "no body", IN_CREATE, T(""), E_MALFORMED, "" },
-	{ "blanks", IN_CREATE, T("  "), E_MALFORMED, "" },
-	{ "half an object", IN_CREATE, T("{\"name\":"), E_MALFORMED, "" },
-	{ "a comma too many", IN_CHANGE, T("{\"age\":1,}"), E_MALFORMED, "" },
-	{ "something behind it", IN_CHANGE, T("{\"age\":1} x"), E_MALFORMED, "" },
-	{ "two objects", IN_CHANGE, T("{}{}"), E_MALFORMED, "" },
-	{ "single quotes", IN_CHANGE, T("{'age':1}"), E_MALFORMED, "" },
-	{ "a comment", IN_CHANGE, T("{/**/}"), E_MALFORMED, "" },
-	{ "a byte order mark", IN_CHANGE, T("\xef\xbb\xbf{}"), E_MALFORMED, "" },
-	{ "a key twice", IN_CHANGE, T("{\"age\":1,\"age\":2}"), E_MALFORMED, "" },
+	{ "no body", IN_CREATE, T(""), E_MALFORMED, ":json_ends 1,1 " },
+	{ "blanks", IN_CREATE, T("  "), E_MALFORMED, ":json_ends 1,2 " },
+	{ "half an object", IN_CREATE, T("{\"name\":"), E_MALFORMED, ":json_ends 1,8 " },
+	{ "a comma too many", IN_CHANGE, T("{\"age\":1,}"), E_MALFORMED, ":json_invalid 1,10 " },
+	{ "something behind it", IN_CHANGE, T("{\"age\":1} x"), E_MALFORMED,
+	  ":json_invalid 1,11 " },
+	{ "two objects", IN_CHANGE, T("{}{}"), E_MALFORMED, ":json_invalid 1,3 " },
+	{ "single quotes", IN_CHANGE, T("{'age':1}"), E_MALFORMED, ":json_invalid 1,2 " },
+	{ "a comment", IN_CHANGE, T("{/**/}"), E_MALFORMED, ":json_invalid 1,2 " },
+	{ "a byte order mark", IN_CHANGE, T("\xef\xbb\xbf{}"), E_MALFORMED, ":json_invalid 1,1 " },
+	{ "a key twice", IN_CHANGE, T("{\"age\":1,\"age\":2}"), E_MALFORMED,
+	  ":json_duplicate 1,14 " },
 	{ "a key twice, once escaped", IN_CHANGE, T("{\"age\":1,\"\\u0061ge\":2}"), E_MALFORMED,
-	  "" },
+	  ":json_duplicate 1,19 " },
 	{ "an unknown key twice, further in", IN_CHANGE, T("{\"x\":{\"y\":1,\"y\":1}}"),
-	  E_MALFORMED, "" },
-	{ "NUL in a text", IN_CHANGE, T("{\"name\":\"a\\u0000b\"}"), E_MALFORMED, "" },
-	{ "NUL in a key", IN_CHANGE, T("{\"na\\u0000me\":1}"), E_MALFORMED, "" },
-	{ "a bare NUL in a text", IN_CHANGE, T("{\"name\":\"a\0b\"}"), E_MALFORMED, "" },
-	{ "a bare NUL behind it", IN_CHANGE, T("{}\0"), E_MALFORMED, "" },
-	{ "a bare line feed in a text", IN_CHANGE, T("{\"name\":\"a\nb\"}"), E_MALFORMED, "" },
-	{ "bad UTF-8", IN_CHANGE, T("{\"name\":\"\xff\"}"), E_MALFORMED, "" },
-	{ "an overlong slash", IN_CHANGE, T("{\"name\":\"\xc0\xaf\"}"), E_MALFORMED, "" },
-	{ "half a surrogate pair", IN_CHANGE, T("{\"name\":\"\\ud83d\"}"), E_MALFORMED, "" },
-	{ "bad UTF-8 in a key", IN_CHANGE, T("{\"\xff\":1}"), E_MALFORMED, "" },
+	  E_MALFORMED, ":json_duplicate 1,15 " },
+	{ "NUL in a text", IN_CHANGE, T("{\"name\":\"a\\u0000b\"}"), E_MALFORMED,
+	  ":json_nul 1,18 " },
+	{ "NUL in a key", IN_CHANGE, T("{\"na\\u0000me\":1}"), E_MALFORMED, ":json_nul 1,13 " },
+	{ "a bare NUL in a text", IN_CHANGE, T("{\"name\":\"a\0b\"}"), E_MALFORMED,
+	  ":json_invalid 1,10 " },
+	{ "a bare NUL behind it", IN_CHANGE, T("{}\0"), E_MALFORMED, ":json_invalid 1,3 " },
+	{ "a bare line feed in a text", IN_CHANGE, T("{\"name\":\"a\nb\"}"), E_MALFORMED,
+	  ":json_invalid 1,10 " },
+	{ "bad UTF-8", IN_CHANGE, T("{\"name\":\"\xff\"}"), E_MALFORMED, ":string_unicode 1,9 " },
+	{ "an overlong slash", IN_CHANGE, T("{\"name\":\"\xc0\xaf\"}"), E_MALFORMED,
+	  ":string_unicode 1,9 " },
+	{ "half a surrogate pair", IN_CHANGE, T("{\"name\":\"\\ud83d\"}"), E_MALFORMED,
+	  ":json_invalid 1,16 " },
+	{ "bad UTF-8 in a key", IN_CHANGE, T("{\"\xff\":1}"), E_MALFORMED, ":string_unicode 1,2 " },
 	{ "a number beyond 64 bits", IN_CHANGE, T("{\"age\":9223372036854775808}"), E_MALFORMED,
-	  "" },
+	  ":json_number 1,26 " },
 	{ "a number below 64 bits", IN_CHANGE, T("{\"age\":-9223372036854775809}"), E_MALFORMED,
-	  "" },
-	{ "a real beyond the double", IN_CHANGE, T("{\"age\":1e400}"), E_MALFORMED, "" },
-	{ "NaN", IN_CHANGE, T("{\"age\":NaN}"), E_MALFORMED, "" },
-	{ "a leading zero", IN_CHANGE, T("{\"age\":01}"), E_MALFORMED, "" },
-	{ "hexadecimal", IN_CHANGE, T("{\"age\":0x10}"), E_MALFORMED, "" },
+	  ":json_number 1,27 " },
+	{ "a real beyond the double", IN_CHANGE, T("{\"age\":1e400}"), E_MALFORMED,
+	  ":json_number 1,12 " },
+	{ "NaN", IN_CHANGE, T("{\"age\":NaN}"), E_MALFORMED, ":json_invalid 1,10 " },
+	{ "a leading zero", IN_CHANGE, T("{\"age\":01}"), E_MALFORMED, ":json_invalid 1,8 " },
+	{ "hexadecimal", IN_CHANGE, T("{\"age\":0x10}"), E_MALFORMED, ":json_invalid 1,9 " },
 
 	{ "an array", IN_CREATE, T("[]"), E_INVALID, ":dict_type " },
 	{ "a text", IN_CREATE, T("\"a\""), E_INVALID, ":dict_type " },
@@ -123,9 +131,12 @@ faults_text(struct arena *a, const struct faults *fs)
 {
 	struct buf b = buf_new(a, 64);
 
-	for (int i = 0; i < fs->n; i++)
+	for (int i = 0; i < fs->n; i++) {
 		buf_printf(&b, "%s:%s ", fs->at[i].name == NULL ? "" : fs->at[i].name,
 			   msg_type(fs->at[i].msg));
+		if (fs->at[i].line > 0)
+			buf_printf(&b, "%d,%d ", fs->at[i].line, fs->at[i].column);
+	}
 	return b.text;
 }
 

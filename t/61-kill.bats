@@ -70,7 +70,7 @@ replaced() { [[ $(workers "$1" | grep -cvx "$2") == "$3" ]]; }
 }
 
 @test "a PUT whose worker is killed before it answers takes effect once, and is answered" {
-	local etag
+	local etag first
 	# It repeats nothing that it sent on a new connection, and keeps one for ten seconds at most.
 	dev stop nginx
 	dev start nginx
@@ -81,16 +81,20 @@ replaced() { [[ $(workers "$1" | grep -cvx "$2") == "$3" ]]; }
 		echo "$STATUS $(header ETag)" >"$BATS_TEST_TMPDIR/put") 3>&- &
 	CHILDREN+=($!)
 	wait_for 2 rows_are_awaited 1
-	# the statement is with PostgreSQL, which will commit it whether anybody listens or not
+	first=$(who_waits)
+	# the statement is with PostgreSQL, which will commit it whether anybody listens or not, unless it
+	# has waited for two seconds by then
 	# shellcheck disable=SC2046 # words
 	kill -KILL $(workers read)
-	wait_for 2 rows_are_awaited 2
+	wait_for 5 another_waits "$first"
 	let_row_go
 	stop_asking
 	[ "$(cat "$BATS_TEST_TMPDIR/put")" = '200 "3"' ]
 	[ "$(version_of "$USER_ID")" -eq 3 ]
 	[ "$(events_of "$USER_ID" | grep -c user_updated)" -eq 1 ]
 }
+who_waits() { admin_sql "SELECT pid FROM pg_stat_activity WHERE application_name = 'usher-api' AND wait_event_type = 'Lock'"; }
+another_waits() { who_waits | grep -qvx "$1"; }
 
 @test "a worker that hangs holds up its own requests only, and is well again when it goes on" {
 	local failed

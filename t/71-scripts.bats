@@ -50,3 +50,12 @@ setup() { cd "$BATS_TEST_TMPDIR"; }
 	[[ $output == *"port ${BASE_URL##*:} is taken"* ]]
 	[[ $output != *packages* ]]
 }
+
+@test "the number of a process that ended is nobody's once another has it" {
+	local file=$BATS_TEST_TMPDIR/x.pid
+	pid_now() { bash -c '. "$0/scripts/lib/daemon.sh"; USHER_RUN=$1; pid_of x' "$SOURCES" "$BATS_TEST_TMPDIR"; }
+	echo $$ >"$file"
+	[ "$(pid_now)" = $$ ]
+	touch -d '1 day ago' "$file"
+	[ "$(pid_now)" = "" ]
+}

@@ -13,7 +13,17 @@ close_inherited() {
 }
 
 pid_file() { printf '%s/%s.pid' "$USHER_RUN" "$1"; }
-pid_of() { cat "$(pid_file "$1")" 2>/dev/null || true; }
+
+# pid_of NAME: as its pid file says. The number of one that ended may be somebody else's by now, who is
+# younger than the file: then it is nobody's.
+pid_of() {
+	local file pid age now written
+	file=$(pid_file "$1")
+	pid=$(cat "$file" 2>/dev/null) || return 0
+	age=$(ps -o etimes= -p "${pid:-0}") && printf -v now '%(%s)T' -1 && written=$(stat -c %Y "$file" 2>/dev/null) &&
+		((age + 1 < now - written)) && return 0
+	echo "$pid"
+}
 
 # alive NAME: is the process of its pid file there, and not a zombie?
 alive() {
@@ -38,7 +48,10 @@ daemon() {
 end() {
 	local name=$1 seconds=$2 signal=${3:-TERM} pid
 	pid=$(pid_of "$name")
-	[[ $pid ]] || return 0
+	[[ $pid ]] || {
+		rm -f "$(pid_file "$name")"
+		return 0
+	}
 	kill -s "$signal" "$pid" 2>/dev/null || true
 	wait_for "$seconds" gone "$pid" || remark "$name did not end in $seconds s and was killed"
 	kill -s KILL -- "-$pid" 2>/dev/null || true

@@ -49,12 +49,14 @@ component() {
 	step "$name" "$did" "$(component_logs "$name")" "${name}_$did"
 }
 
-# stack_each ACTION [NAME...]: in order; stopping goes backwards.
+# stack_each ACTION [NAME...]: each after those that it needs, however they are named; stopping goes backwards.
 stack_each() {
-	local action=$1 name list
+	local action=$1 name list=()
 	shift
-	list=("${@:-${COMPONENTS[@]}}")
-	for name in "${list[@]}"; do component_known "$name"; done
+	for name; do component_known "$name"; done
+	for name in "${COMPONENTS[@]}"; do
+		if (($# == 0)) || [[ " $* " == *" $name "* ]]; then list+=("$name"); fi
+	done
 	if [[ $action == stop ]]; then mapfile -t list < <(printf '%s\n' "${list[@]}" | tac); fi
 	for name in "${list[@]}"; do component "$action" "$name"; done
 }

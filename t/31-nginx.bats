@@ -237,3 +237,13 @@ some_network() { printf '2001:db8:%x:%x' "$RANDOM" "$RANDOM"; }
 	get /users/me
 	expect 200
 }
+
+@test "no path is answered by a page of nginx's own, not even one that lacks its slash" {
+	for path in /api/v1 /api /docs/nothing /.usher/problem /.usher/login /bench; do
+		get "$BASE_URL$path"
+		expect 404 '.code == "not_found"'
+		post "$BASE_URL$path" '{}'
+		[[ $STATUS == 40[45] ]]
+		expect "$STATUS" '.code == "not_found" or .code == "method_not_allowed"'
+	done
+}

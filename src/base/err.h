@@ -50,6 +50,8 @@ enum fault { CALLER, OURS };
 	  "The resource has changed since you read it", "리소스가 그 사이에 변경되었습니다") \
 	X(TOO_LARGE,     413, "too_large",           CALLER, false,                        \
 	  "The request is too large", "요청이 너무 큽니다")                                \
+	X(URI_TOO_LONG,  414, "uri_too_long",        CALLER, false, /* nginx's alone */    \
+	  "The address is too long", "주소가 너무 깁니다")                                 \
 	X(MEDIA_TYPE,    415, "unsupported_media_type", CALLER, false,                     \
 	  "The body must be application/json", "본문은 application/json 이어야 합니다")    \
 	X(INVALID,       422, "invalid",             CALLER, false,                        \
@@ -64,7 +66,9 @@ enum fault { CALLER, OURS };
 	  "The service is not available just now", "지금은 서비스를 사용할 수 없습니다")   \
 	X(UNCERTAIN,     503, "uncertain",           OURS,   false,                        \
 	  "The connection broke before the outcome was known",                             \
-	  "결과를 확인하기 전에 연결이 끊어졌습니다")
+	  "결과를 확인하기 전에 연결이 끊어졌습니다")                                      \
+	X(TIMEOUT,       504, "timeout",             OURS,   false, /* nginx's alone */    \
+	  "The answer took too long", "응답 시간이 초과되었습니다")
 
 #define X(name, ...) E_##name,
 enum err { OK, ERR_LIST(X) ERR_COUNT };

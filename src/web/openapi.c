@@ -29,12 +29,12 @@
 /* What nginx answers by itself, whatever the call. */
 static const struct {
 	int status;
-	const char *code, *text;
+	enum err e;
 } FRONT[] = {
-	{ 414, "uri_too_long", "The address is too long" },
-	{ 431, "too_large", "The request is too large" },
-	{ 502, "unavailable", "The service is not available just now" },
-	{ 504, "timeout", "The answer took too long" },
+	{ 414, E_URI_TOO_LONG },
+	{ 431, E_TOO_LARGE },
+	{ 502, E_UNAVAILABLE },
+	{ 504, E_TIMEOUT },
 };
 
 /*
@@ -387,7 +387,6 @@ put_schema(struct buf *b, struct buf *seen, const struct body *body)
 	schema_print(b, body);
 }
 
-/* Every code, ours and the front's own. */
 static void
 put_all_codes(struct buf *b)
 {
@@ -399,12 +398,6 @@ put_all_codes(struct buf *b)
 			continue;
 		buf_item(b);
 		buf_json(b, err_row(e)->code);
-	}
-	for (size_t i = 0; i < NELEM(FRONT); i++) {
-		if (!is_new(&seen, FRONT[i].code))
-			continue;
-		buf_item(b);
-		buf_json(b, FRONT[i].code);
 	}
 	buf_lit(b, "]}");
 }
@@ -532,7 +525,8 @@ put_responses(struct buf *b)
 		put_responses_of(b, &seen, &ROUTES[i]);
 	for (size_t i = 0; i < NELEM(FRONT); i++) {
 		buf_key(b, arena_printf(b->arena, "%d", FRONT[i].status));
-		put_response(b, FRONT[i].status, FRONT[i].code, FRONT[i].text);
+		put_response(b, FRONT[i].status, err_row(FRONT[i].e)->code,
+			     err_row(FRONT[i].e)->en);
 	}
 	buf_char(b, '}');
 }

@@ -58,6 +58,7 @@ same_workers() { [[ "$(workers read) $(workers auth)" == "$WORKERS" ]]; }
 	get "$BASE_URL/readyz"
 	[ "$STATUS" = 503 ]
 	[ "$(jq -r .checks.postgresql,.checks.redis <<<"$BODY" | tr '\n' ' ')" = "unavailable ok " ]
+	[ "$(header Retry-After)" -gt 0 ]
 
 	dev start postgres
 	wait_for 5 has_come 200 PATCH "/users/$USER_ID" -H 'Content-Type: application/json' -d '{"name":"Lee"}'
@@ -333,4 +334,12 @@ has_name() { has_come 200 GET "/users/$USER_ID" && [[ $(jq -r .name <<<"$BODY") 
 	expect 200
 	[ "$(sql "SELECT count(*) FROM outbox WHERE aggregateid = :'id'" "id=$USER_ID")" -eq 3 ]
 	same_workers
+
+	# nobody but who asks the probe
+	wait_for 10 kafka_is unavailable
+	[ "$(jq -r .status <<<"$BODY")" = degraded ]
+	dev start kafka
+	wait_for 10 kafka_is ok
+	[ "$(jq -r .status <<<"$BODY")" = ready ]
 }
+kafka_is() { has_come 200 GET "$BASE_URL/readyz" && [[ $(jq -r .checks.kafka <<<"$BODY") == "$1" ]]; }

@@ -59,11 +59,16 @@
 	X(OUTBOX_AGE_MS,  "usher_outbox_age_milliseconds", "age of the oldest of them")     \
 	X(OUTBOX_HELD,    "usher_outbox_held_keys",        "keys whose next event Kafka refuses, and that wait for it") \
 	X(BEHIND_DEPTH,   "usher_behind_depth",            "users whose written-behind changes wait in Redis") \
-	X(BEHIND_AGE,     "usher_behind_age_ms",           "how long the first of them has waited, ms")
+	X(BEHIND_AGE,     "usher_behind_age_ms",           "how long the first of them has waited, ms") \
+	X(KAFKA,          "usher_kafka_state",             "Kafka as this host last saw it: 0 not known, 1 away, 2 there") \
+	X(PROFILE_STORE,  "usher_profile_store_state",     "the second database, likewise")
 
 #define X(name, ...) METRIC_##name,
 enum metric { METRIC_LIST(X) METRIC_GAUGES, METRIC_LAST_COUNTER = METRIC_GAUGES - 1, GAUGE_LIST(X) METRIC_COUNT };
 #undef X
+
+/* What is known of a server. */
+enum metric_state { STATE_UNKNOWN, STATE_AWAY, STATE_THERE };
 
 /* The consumer groups whose lag is kept, by partition. */
 enum metric_group { METRIC_EFFECTS, METRIC_CACHE, METRIC_GROUPS };

@@ -3,6 +3,7 @@
 
 #include "db.h"
 #include "log.h"
+#include "metric.h"
 
 #include "event.h"
 #include "rules.h"
@@ -197,6 +198,7 @@ carry_events(struct ctx *c, int most, int *n_r)
 	enum err e = db_many(c->profiles, c->arena, &STORE[WAITING], ARGS(db_int(c->arena, most)),
 			     &WAITING_ROW, 1, &rows, n_r);
 
+	metric_set(METRIC_PROFILE_STORE, e == E_UNAVAILABLE ? STATE_AWAY : STATE_THERE);
 	if (e != OK || *n_r == 0)
 		return e;
 	seqs = arena_get(c->arena, (size_t)*n_r * sizeof(*seqs));

@@ -134,6 +134,9 @@ enum err bus_hear(struct bus_in *in, struct arena *a, int most, int wait_ms,
  * again. E_UNAVAILABLE: not known; the next call, or giving up the partitions, tells it. */
 enum err bus_done(struct bus_in *in, const struct bus_batch *b, int wait_ms) MUST_CHECK;
 
+/* Where Kafka was lost: is it back, though there is nothing to hear? Waits, at most `wait_ms`. */
+void bus_look_around(struct bus_in *in, int wait_ms);
+
 /* The lag of each partition that is ours; an array of *n_r in the arena. Waits, at most
  * wait_ms, only for partitions where nothing was done yet. */
 const struct bus_lag *bus_lag(struct bus_in *in, struct arena *a, int wait_ms, int *n_r);

@@ -274,6 +274,13 @@ in_recall(struct bus_in *in, int wait_ms)
 	rd_kafka_topic_partition_list_destroy(known);
 }
 
+void
+bus_look_around(struct bus_in *in, int wait_ms)
+{
+	if (in->link.rk != NULL && in->link.seen && !in->link.is_there)
+		(void)link_ask(&in->link, NULL, wait_ms);
+}
+
 const struct bus_lag *
 bus_lag(struct bus_in *in, struct arena *a, int wait_ms, int *n_r)
 {

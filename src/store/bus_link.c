@@ -8,6 +8,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "metric.h"
 #include "text.h"
 
 enum {
@@ -113,6 +114,7 @@ link_complain(struct link *l, const char *facility, const char *text)
 void
 link_saw(struct link *l, bool is_there)
 {
+	metric_set(METRIC_KAFKA, is_there ? STATE_THERE : STATE_AWAY);
 	if (l->seen && l->is_there == is_there)
 		return;
 	l->seen = true;

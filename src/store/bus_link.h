@@ -55,7 +55,7 @@ rd_kafka_resp_err_t link_ask(struct link *l, rd_kafka_topic_t *topic, int wait_m
 /* A message that was heard, its texts in the arena. */
 void bus_copy_message(struct arena *a, const rd_kafka_message_t *m, struct bus_msg *to);
 
-/* Log: a complaint, each once; that Kafka was found or lost; that the client died. */
+/* Log: a complaint, each once; that Kafka was found or lost (a gauge says it too); that the client died. */
 void link_complain(struct link *l, const char *facility, const char *text);
 void link_saw(struct link *l, bool is_there);
 void link_died(struct link *l, rd_kafka_resp_err_t code);

@@ -13,7 +13,7 @@ struct health {
 };
 
 struct checks {
-	const char *postgresql, *redis;
+	const char *postgresql, *redis, *profiles, *kafka;
 };
 
 struct readiness {
@@ -26,11 +26,16 @@ const struct shape HEALTH = SHAPE(struct health,
 
 static const struct shape CHECKS = SHAPE(struct checks,
 	{ F(struct checks, postgresql), .use = SHOWN, .choices = "ok unavailable" },
-	{ F(struct checks, redis), .use = SHOWN, .choices = "ok unavailable" });
+	{ F(struct checks, redis), .use = SHOWN, .choices = "ok unavailable" },
+	{ F(struct checks, profiles), .use = SHOWN, .choices = "ok unavailable unknown",
+	  .help = "the second database, as the daemon of this host last saw it" },
+	{ F(struct checks, kafka), .use = SHOWN, .choices = "ok unavailable unknown",
+	  .help = "likewise" });
 
 const struct shape READINESS = SHAPE(struct readiness,
 	{ F(struct readiness, status), .use = SHOWN, .choices = "ready degraded unavailable",
-	  .help = "degraded: without Redis everything works, slower" },
+	  .help = "degraded: without Redis everything works, slower; without Kafka events wait; "
+		  "without the second database there are no profiles" },
 	{ F_AS(struct readiness, checks, K_JSON), .use = SHOWN, .of = &CHECKS, .of_use = SHOWN });
 /* clang-format on */
 
@@ -41,20 +46,31 @@ get_healthz(struct req *rq)
 }
 
 static const char *
-state(bool there)
+state(uint64_t known)
 {
-	return there ? "ok" : "unavailable";
+	return known == STATE_THERE ? "ok" : known == STATE_AWAY ? "unavailable" : "unknown";
 }
 
-/* Without Redis everything still works, slower; without PostgreSQL most does not. */
+static uint64_t
+seen(enum err e)
+{
+	return e == OK ? STATE_THERE : STATE_AWAY;
+}
+
+/* A worker asks its own stores. Of the others it knows what the daemon has found. */
 enum err
 get_readyz(struct req *rq)
 {
-	bool database = ctx_database_ready(&rq->ctx) == OK, cache = ctx_cache_ready(&rq->ctx) == OK;
-	const char *status = !database ? "unavailable" : cache ? "ready" : "degraded";
+	uint64_t redis = seen(ctx_cache_ready(&rq->ctx)), kafka = metric_get(METRIC_KAFKA);
+	uint64_t profiles = metric_get(METRIC_PROFILE_STORE);
+	bool database = ctx_database_ready(&rq->ctx) == OK;
+	bool all = redis != STATE_AWAY && kafka != STATE_AWAY && profiles != STATE_AWAY;
+	const char *status = !database ? "unavailable" : all ? "ready" : "degraded";
 	struct buf b = buf_new(rq->arena, 128);
 
-	doc_print(&b, &CHECKS, SHOWN, &(struct checks){ state(database), state(cache) });
+	doc_print(&b, &CHECKS, SHOWN,
+		  &(struct checks){ database ? "ok" : "unavailable", state(redis), state(profiles),
+				    state(kafka) });
 	return reply_doc(rq, database ? 200 : 503, &READINESS,
 			 &(struct readiness){ status, b.text });
 }

@@ -265,6 +265,8 @@ reply_json(struct req *rq, int status, const char *text, size_t len)
 	struct buf b = head(rq, status, JSON_TYPE);
 
 	buf_lit(&b, "Cache-Control: no-store\r\n");
+	if (status == 503)
+		buf_printf(&b, "Retry-After: %d\r\n", RETRY_AFTER_S);
 	return send_off(rq, &b, text, len);
 }
 

@@ -255,7 +255,7 @@ take(struct ctx *c, struct inbox *x)
 	return OK;
 }
 
-/* Now and then: how far behind we are, where the partition is ours. */
+/* Now and then: is Kafka there, and how far behind are we, where the partition is ours. */
 static void
 gauge(struct ctx *c, struct inbox *x)
 {
@@ -267,6 +267,7 @@ gauge(struct ctx *c, struct inbox *x)
 	if (clock_read_us() - x->gauged_us < GAUGE_US)
 		return;
 	x->gauged_us = clock_read_us();
+	bus_look_around(x->in, LAG_MS);
 	lag = bus_lag(x->in, c->arena, LAG_MS, &n);
 	memcpy(was_ours, x->is_ours, sizeof(was_ours));
 	memset(x->is_ours, 0, sizeof(x->is_ours));

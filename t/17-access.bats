@@ -8,9 +8,11 @@
 load lib/api
 load lib/stack
 
-# who METHOD PATH; beneath /api/v1, but for the last four
+# who METHOD PATH; beneath /api/v1, but for the last four. Who began a saga is known only when it is
+# read: t/44-saga.bats
 CALLS='
 anyone POST   /users
+anyone POST   /users/with-profile
 anyone POST   /auth/login
 anyone POST   /auth/token
 anyone POST   /auth/refresh
@@ -24,6 +26,7 @@ user   POST   /auth/password
 user   POST   /auth/logout
 user   GET    /auth/sessions
 user   DELETE /auth/sessions/{id}
+user   GET    /sagas/{id}
 self   GET    /users/{id}
 self   PATCH  /users/{id}
 self   PUT    /users/{id}

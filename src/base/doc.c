@@ -225,6 +225,23 @@ note_extra(const struct reading *r, const char *key)
 	fault_add(r->faults, "body", arena_text(r->arena, key), MSG_EXTRA, NULL);
 }
 
+static void read_object(const struct reading *r, json_t *doc);
+
+/* An object with a shape of its own: what is wrong in it is said of its members. */
+static void
+read_inner(const struct reading *r, const struct field *f, json_t *v)
+{
+	void *out = arena_get(r->arena, f->of->size);
+	struct reading inner = { r->arena, f->of, f->of_use, r->strict, out, r->faults };
+	const char *before = r->faults->within;
+
+	shape_clear(f->of, out);
+	r->faults->within = f->name;
+	read_object(&inner, v);
+	r->faults->within = before;
+	(void)field_set_shape(f, r->out, out);
+}
+
 static void
 read_pair(const struct reading *r, const char *key, json_t *v)
 {
@@ -237,7 +254,9 @@ read_pair(const struct reading *r, const char *key, json_t *v)
 		note_extra(r, key);
 		return;
 	}
-	if ((m = set_value(r->arena, f, r->out, v, &item)) != MSG_OK)
+	if (f->kind == K_SHAPE && json_is_object(v))
+		read_inner(r, f, v);
+	else if ((m = set_value(r->arena, f, r->out, v, &item)) != MSG_OK)
 		fault_add_item(r->faults, "body", f->name, item, m, f);
 	if (given != NULL) {
 		uint64_t bit = UINT64_C(1) << (f - r->shape->field);

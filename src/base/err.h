@@ -40,6 +40,8 @@ enum fault { CALLER, OURS };
 	  "You have no such session", "해당 세션을 찾을 수 없습니다")                      \
 	X(NO_PROFILE,    404, "profile_not_found",   CALLER, false,                        \
 	  "This user has no profile", "이 사용자의 프로필이 없습니다")                     \
+	X(NO_SAGA,       404, "saga_not_found",      CALLER, false,                        \
+	  "There is no such saga", "해당 사가를 찾을 수 없습니다")                         \
 	X(METHOD,        405, "method_not_allowed",  CALLER, false,                        \
 	  "This method is not allowed here", "허용되지 않는 메서드입니다")                 \
 	X(CONFLICT,      409, "conflict",            CALLER, false,                        \

@@ -62,14 +62,14 @@ fault_add_item(struct faults *fs, const char *in, const char *name, int item, en
 	       const struct field *f)
 {
 	if (fs->n < FAULTS_MOST)
-		fs->at[fs->n++] = (struct fault_at){ in, name, item, m, f, 0, 0 };
+		fs->at[fs->n++] = (struct fault_at){ in, fs->within, name, item, m, f, 0, 0 };
 }
 
 void
 fault_add_place(struct faults *fs, const char *in, enum msg m, int line, int column)
 {
 	if (fs->n < FAULTS_MOST)
-		fs->at[fs->n++] = (struct fault_at){ in, NULL, 0, m, NULL, line, column };
+		fs->at[fs->n++] = (struct fault_at){ in, NULL, NULL, 0, m, NULL, line, column };
 }
 
 void
@@ -92,9 +92,9 @@ enum msg
 field_wrong_kind(const struct field *f)
 {
 	static const enum msg WRONG[] = {
-		[K_TEXT] = MSG_NOT_TEXT, [K_INT] = MSG_NOT_INT,	    [K_BOOL] = MSG_NOT_BOOL,
-		[K_TIME] = MSG_NOT_TEXT, [K_JSON] = MSG_NOT_OBJECT, [K_OBJECT] = MSG_NOT_OBJECT,
-		[K_LIST] = MSG_NOT_LIST,
+		[K_TEXT] = MSG_NOT_TEXT, [K_INT] = MSG_NOT_INT,	     [K_BOOL] = MSG_NOT_BOOL,
+		[K_TIME] = MSG_NOT_TEXT, [K_JSON] = MSG_NOT_OBJECT,  [K_OBJECT] = MSG_NOT_OBJECT,
+		[K_LIST] = MSG_NOT_LIST, [K_SHAPE] = MSG_NOT_OBJECT,
 	};
 
 	return WRONG[f->kind];
@@ -177,6 +177,15 @@ field_set_list(const struct field *f, void *base, const char *text, int64_t n)
 }
 
 enum msg
+field_set_shape(const struct field *f, void *base, const void *inner)
+{
+	if (f->kind != K_SHAPE)
+		return field_wrong_kind(f);
+	memcpy(at(f, base), &inner, sizeof(inner));
+	return MSG_OK;
+}
+
+enum msg
 field_set_null(const struct field *f, void *base)
 {
 	if (!f->nullable)
@@ -248,6 +257,9 @@ field_load(struct arena *a, const struct field *f, void *base, const char *text)
 	case K_LIST:
 		store_text(f, base, text == NULL ? NULL : arena_text(a, text));
 		break;
+	case K_SHAPE:
+		store_text(f, base, NULL);
+		break;
 	}
 }
 
@@ -286,6 +298,9 @@ field_print(struct buf *b, const struct field *f, const void *base)
 	case K_OBJECT:
 	case K_LIST:
 		buf_text(b, field_text(f, base) == NULL ? "null" : field_text(f, base));
+		break;
+	case K_SHAPE:
+		assert(f->kind != K_SHAPE);
 		break;
 	}
 }

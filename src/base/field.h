@@ -23,6 +23,7 @@ enum kind {
 	K_JSON,	  /* const char *, JSON already printed; goes out only */
 	K_OBJECT, /* const char *, any JSON object, printed; max: bytes */
 	K_LIST,	  /* const char *, an array of texts, printed; min, max: items; rule: of each */
+	K_SHAPE,  /* a pointer to a struct of the shape `of`, an object; comes in only */
 };
 
 #define NO_INT INT64_MIN
@@ -46,7 +47,7 @@ struct field {
 	/* Checks and may rewrite the text (trim, fold); MSG_OK or what is wrong. */
 	enum msg  (*rule)(struct arena *a, const char *text, const char **out_r);
 	const char *def, *help, *example;
-	const struct shape *of; /* K_JSON, for the manual: what it holds; NULL: any object */
+	const struct shape *of; /* of a K_SHAPE; of a K_JSON, for the manual, NULL: any object */
 	unsigned    of_use;	/* which rows of that */
 	bool        many;	/* a list of them */
 };
@@ -76,9 +77,11 @@ enum { FAULTS_MOST = 32 };
 
 struct faults {
 	int n;
+	const char *within; /* the object of the body whose values are looked at; NULL: itself */
 	struct fault_at {
-		const char *in, *name; /* "body" "query" "path", and which; name may be NULL */
-		int item;	       /* of a list, from 1; 0: the value as a whole */
+		const char *in, *within,
+			*name; /* "body" "query" "path", and which; name may be NULL */
+		int item;      /* of a list, from 1; 0: the value as a whole */
 		enum msg msg;
 		const struct field *field; /* for the limits in the sentence; may be NULL */
 		int line, column;	   /* of a text, from 1, where it can't be read; 0: none */
@@ -109,6 +112,9 @@ enum msg field_set_null(const struct field *f, void *base);
  * its rule; both kept by reference. */
 enum msg field_set_object(const struct field *f, void *base, const char *text);
 enum msg field_set_list(const struct field *f, void *base, const char *text, int64_t n);
+
+/* The same for a K_SHAPE, read into `inner`. */
+enum msg field_set_shape(const struct field *f, void *base, const void *inner);
 
 /* What is wrong with a value that is not of the row's kind at all. */
 enum msg field_wrong_kind(const struct field *f);

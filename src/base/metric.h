@@ -51,6 +51,9 @@
 	X(LOGINS_FAILED,  "usher_logins_failed_total",     "logins refused")                \
 	X(LOCKED,         "usher_accounts_locked_total",   "accounts locked for too many wrong passwords") \
 	X(LIMITED,        "usher_limited_total",           "requests refused for coming too often") \
+	X(SAGAS_DONE,     "usher_sagas_done_total",        "sagas that have done all their steps") \
+	X(SAGAS_UNDONE,   "usher_sagas_undone_total",      "sagas that have taken all their steps back") \
+	X(SAGAS_RESUMED,  "usher_sagas_resumed_total",     "times that the daemon went on with a saga") \
 	X(SESSIONS_REUSED, "usher_sessions_reused_total",  "sessions ended because an old refresh token was used")
 
 /* What goes up and down: set by the one process that knows. */
@@ -61,7 +64,8 @@
 	X(BEHIND_DEPTH,   "usher_behind_depth",            "users whose written-behind changes wait in Redis") \
 	X(BEHIND_AGE,     "usher_behind_age_ms",           "how long the first of them has waited, ms") \
 	X(KAFKA,          "usher_kafka_state",             "Kafka as this host last saw it: 0 not known, 1 away, 2 there") \
-	X(PROFILE_STORE,  "usher_profile_store_state",     "the second database, likewise")
+	X(PROFILE_STORE,  "usher_profile_store_state",     "the second database, likewise") \
+	X(SAGAS_OPEN,     "usher_sagas_open",              "sagas that are neither done nor undone")
 
 #define X(name, ...) METRIC_##name,
 enum metric { METRIC_LIST(X) METRIC_GAUGES, METRIC_LAST_COUNTER = METRIC_GAUGES - 1, GAUGE_LIST(X) METRIC_COUNT };

@@ -79,6 +79,8 @@
 	  "ko-KR 과 같은 언어 태그여야 합니다")                                           \
 	X(TIMEZONE,       "timezone",           "Must have the form of an IANA time zone name, such as Asia/Seoul", \
 	  "Asia/Seoul 과 같은 IANA 시간대 이름 형식이어야 합니다")                                  \
+	X(UUID,           "uuid",               "Must be a UUID",                         \
+	  "UUID 여야 합니다")                                                             \
 	X(CURSOR,         "cursor",             "Must be a cursor that a link of this list bore", \
 	  "이 목록의 링크에서 받은 커서여야 합니다")                                      \
 	X(NOT_BOTH,       "not_both",           "Can't be given together with a cursor",  \

@@ -146,6 +146,29 @@ text_to_int(const char *text, int64_t *out_r)
 }
 
 bool
+text_begins_like(const char *text, const char *form)
+{
+	for (; *form != '\0'; form++, text++) {
+		const char *allowed = *form == 'h'   ? "0123456789abcdefABCDEF"
+				      : *form == 'd' ? "0123456789"
+						     : NULL;
+
+		if (*text == '\0' ||
+		    (allowed == NULL ? *text != *form : strchr(allowed, *text) == NULL))
+			return false;
+	}
+	return true;
+}
+
+bool
+text_is_uuid(const char *text)
+{
+	static const char FORM[] = "hhhhhhhh-hhhh-hhhh-hhhh-hhhhhhhhhhhh";
+
+	return strlen(text) == sizeof(FORM) - 1 && text_begins_like(text, FORM);
+}
+
+bool
 text_among(const char *word, const char *words)
 {
 	size_t len = strlen(word);

@@ -30,6 +30,12 @@ bool text_has_control(const char *text);
  * int64_t. False, and *out_r untouched, for anything else. */
 bool text_to_int(const char *text, int64_t *out_r);
 
+/* Does it begin as `form` does, where 'h' is any hexadecimal digit and 'd' any decimal one? */
+bool text_begins_like(const char *text, const char *form);
+
+/* 36 characters, as RFC 9562 writes a UUID? */
+bool text_is_uuid(const char *text);
+
 /* Is `word` among the blank-separated `words`? */
 bool text_among(const char *word, const char *words);
 

@@ -22,6 +22,7 @@
 #include "profile.h"
 #include "refresh.h"
 #include "replay.h"
+#include "saga.h"
 #include "search.h"
 #include "session.h"
 #include "stats.h"
@@ -41,6 +42,7 @@
 	&PROFILE_STATEMENTS,   \
 	&REFRESH_STATEMENTS,   \
 	&REPLAY_STATEMENTS,    \
+	&SAGA_STATEMENTS,      \
 	&SEARCH_STATEMENTS,    \
 	&SESSION_STATEMENTS,   \
 	&STATS_STATEMENTS,     \
@@ -57,9 +59,11 @@ const struct db_set *const DAEMON_STATEMENTS[] = {
 	&PROFILE_STATEMENTS,
 	&BEHIND_STATEMENTS,
 	&EFFECT_STATEMENTS,
+	&EVENT_STATEMENTS,
 	&MAIL_STATEMENTS,
 	&ONETIME_STATEMENTS,
 	&OUTBOX_STATEMENTS,
+	&SAGA_STATEMENTS,
 	&SESSION_STATEMENTS,
 	&SWEEP_STATEMENTS,
 	&USER_PAGE_STATEMENTS,

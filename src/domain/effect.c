@@ -8,6 +8,7 @@
 #include "kv.h"
 #include "log.h"
 #include "metric.h"
+#include "text.h"
 
 #include "session.h"
 #include "settings.h"
@@ -78,37 +79,13 @@ static const struct shape INCOMING =
 	      { F(struct incoming, version), .use = 1, .nullable = true },
 	      { F(struct incoming, timestamp), .use = 1, .need = 1, .min = 20, .max = 40 });
 
-/* Does `text` begin with `form`, where 'h' is a hexadecimal digit and 'd' a decimal one? */
-static bool
-begins_with(const char *text, const char *form)
-{
-	for (; *form != '\0'; form++, text++) {
-		const char *allowed = *form == 'h'   ? "0123456789abcdefABCDEF"
-				      : *form == 'd' ? "0123456789"
-						     : NULL;
-
-		if (*text == '\0' ||
-		    (allowed == NULL ? *text != *form : strchr(allowed, *text) == NULL))
-			return false;
-	}
-	return true;
-}
-
-static bool
-is_uuid(const char *text)
-{
-	static const char FORM[] = "hhhhhhhh-hhhh-hhhh-hhhh-hhhhhhhhhhhh";
-
-	return strlen(text) == sizeof(FORM) - 1 && begins_with(text, FORM);
-}
-
 /* RFC 3339, by its form: no "infinity", and nothing that would end a text in an array. */
 static bool
 is_time(const char *text)
 {
 	static const char FORM[] = "dddd-dd-ddTdd:dd:dd";
 
-	if (!begins_with(text, FORM))
+	if (!text_begins_like(text, FORM))
 		return false;
 	text += sizeof(FORM) - 1;
 	if (*text == '.') {
@@ -120,7 +97,8 @@ is_time(const char *text)
 	}
 	if (strcmp(text, "Z") == 0)
 		return true;
-	return strlen(text) == 6 && (begins_with(text, "+dd:dd") || begins_with(text, "-dd:dd"));
+	return strlen(text) == 6 &&
+	       (text_begins_like(text, "+dd:dd") || text_begins_like(text, "-dd:dd"));
 }
 
 enum err
@@ -136,9 +114,10 @@ effect_decode(struct arena *a, const char *value, size_t len, struct incoming *o
 	}
 	switch (doc_pick(a, &INCOMING, 1, value, len, out_r, &faults)) {
 	case OK:
-		*why_r = is_uuid(out_r->event_id) ? "not an event: timestamp is no time (RFC 3339)"
-						  : "not an event: event_id is no UUID";
-		return is_uuid(out_r->event_id) && is_time(out_r->timestamp) ? OK : E_INVALID;
+		*why_r = text_is_uuid(out_r->event_id)
+				 ? "not an event: timestamp is no time (RFC 3339)"
+				 : "not an event: event_id is no UUID";
+		return text_is_uuid(out_r->event_id) && is_time(out_r->timestamp) ? OK : E_INVALID;
 	case E_INVALID:
 		*why_r = arena_printf(a, "not an event: %s: %s",
 				      faults.at[0].name == NULL ? "value" : faults.at[0].name,

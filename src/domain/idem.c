@@ -5,8 +5,9 @@
 
 #include "db.h"
 #include "rnd.h"
+#include "service.h"
 
-enum { KEY_MOST = 255 };
+enum { KEY_MOST = 255, LOOK_MS = 20, LOOKS_MOST = 100 };
 
 enum { CLAIM, KEEP, FIND };
 
@@ -22,18 +23,20 @@ static const struct db_stmt SQL[] = {
 		"UPDATE idempotency_keys SET status = $3::int, user_id = $4::bigint, version = $5::bigint,"
 		" body = $6 WHERE caller = $1 AND key = $2", 6, true },
 	[FIND] = { "idem_find",
-		"SELECT request_hash = $3, status, user_id, version, body FROM idempotency_keys"
+		"SELECT request_hash = $3, EXISTS (SELECT FROM sagas s WHERE s.user_id = k.user_id"
+		"  AND s.state = 'running'), status, user_id, version, body FROM idempotency_keys k"
 		" WHERE caller = $1 AND key = $2 AND created_at >= now() - interval '24 hours'", 3, false },
 };
 const struct db_set IDEM_STATEMENTS = { SQL, NELEM(SQL) };
 
 struct found {
-	bool same;
+	bool same, open;
 	struct kept kept;
 };
 
 static const struct shape FOUND = SHAPE(struct found,
 	{ F(struct found, same), .use = 1 },
+	{ F(struct found, open), .use = 1 },
 	{ F(struct found, kept.status), .use = 1 },
 	{ F(struct found, kept.user_id), .use = 1 },
 	{ F(struct found, kept.version), .use = 1 },
@@ -100,12 +103,28 @@ idem_begin(struct ctx *c, const char *key, const char *method, const char *path,
 	return OK;
 }
 
+/* The answer of a saga that is not over is waited for as long as a lock is. */
+static enum err
+find(struct ctx *c, struct found *f)
+{
+	enum err e;
+
+	for (int looks = 0; looks < LOOKS_MOST; looks++) {
+		e = db_one(c->db, c->arena, &SQL[FIND],
+			   ARGS(c->idem->caller, c->idem->key, c->idem->hash), &FOUND, 1, f);
+		if (e != OK || !f->same || !f->open)
+			return e;
+		if (service_pause(LOOK_MS))
+			break;
+	}
+	return E_CONFLICT;
+}
+
 enum err
 idem_find(struct ctx *c, struct kept *out_r)
 {
 	struct found f;
-	enum err e = db_one(c->db, c->arena, &SQL[FIND],
-			    ARGS(c->idem->caller, c->idem->key, c->idem->hash), &FOUND, 1, &f);
+	enum err e = find(c, &f);
 
 	if (e != OK)
 		return e;
@@ -139,6 +158,8 @@ run_body(void *arg)
 	struct kept k = { .user_id = NO_INT, .version = NO_INT };
 	enum err e;
 
+	if (c->idem == NULL)
+		return r->body(r->arg, &k);
 	if ((e = claim(c)) != OK || (e = r->body(r->arg, &k)) != OK)
 		return e;
 	return db_do(c->db, &SQL[KEEP],
@@ -148,11 +169,15 @@ run_body(void *arg)
 }
 
 enum err
+idem_together(struct ctx *c, enum err (*body)(void *arg, struct kept *answer_r), void *arg)
+{
+	return db_within(c->db, run_body, &(struct run){ c, body, arg });
+}
+
+enum err
 idem_within(struct ctx *c, enum err (*body)(void *arg, struct kept *answer_r), void *arg)
 {
 	struct kept unkept;
 
-	if (c->idem == NULL)
-		return body(arg, &unkept);
-	return db_within(c->db, run_body, &(struct run){ c, body, arg });
+	return c->idem == NULL ? body(arg, &unkept) : idem_together(c, body, arg);
 }

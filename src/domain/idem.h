@@ -3,7 +3,8 @@
  *
  * The key is claimed and the answer kept in the transaction of the change, so there is an answer
  * exactly if there is a change. A twin waits for the first one's transaction. Keys belong to
- * their caller and last 24 hours; what was refused is not kept, and may be tried again.
+ * their caller and last 24 hours; what was refused is not kept, and may be tried again. The answer of
+ * a saga (see saga.h) stands once the saga is done.
  */
 #ifndef IDEM_H
 #define IDEM_H
@@ -31,12 +32,16 @@ enum err idem_begin(struct ctx *c, const char *key, const char *method, const ch
 		    const char *body, size_t len, struct idem *idem_r) MUST_CHECK;
 
 /* The first answer. E_NOT_FOUND where there is none; E_INVALID where the key was another
- * request's. */
+ * request's; E_CONFLICT where the saga that answers so was waited for in vain. */
 enum err idem_find(struct ctx *c, struct kept *out_r) MUST_CHECK;
 
 /* Run `body` once: with a key in a transaction that claims it and keeps the answer, else
  * as it is. E_CONFLICT, with `lost` set, where another request has the key. */
 enum err idem_within(struct ctx *c, enum err (*body)(void *arg, struct kept *answer_r),
 		     void *arg) MUST_CHECK;
+
+/* The same, but always in a transaction. */
+enum err idem_together(struct ctx *c, enum err (*body)(void *arg, struct kept *answer_r),
+		       void *arg) MUST_CHECK;
 
 #endif

@@ -46,14 +46,28 @@ static const struct db_stmt SQL[] = {
 };
 const struct db_set PROFILE_STATEMENTS = { SQL, NELEM(SQL) };
 
-enum { READ, REPLACE, WAITING, CARRIED, REMOVE };
+enum { READ, CREATE, REPLACE, WAITING, CARRIED, REMOVE };
 
 #define COLUMNS "user_id, bio, avatar_url, locale, timezone, links, updated_at"
 #define SAID(of) of ".bio, " of ".avatar_url, " of ".locale, " of ".timezone, " of ".links"
 
+/* The event of the row `p`, on its way to the first database. */
+#define SQL_NOTE(type)                                                                        \
+	"o AS (INSERT INTO profile_outbox (event_id, event_type, user_id, data, request_id,"  \
+	"  attempt_id, traceparent) SELECT $1::uuid, " type ", user_id,"                      \
+	"  to_jsonb(p) - '{user_id,updated_at,is_new}'::text[], $2, $3, $4 FROM p) "
+
 /* Of the second. */
 static const struct db_stmt STORE[] = {
 	[READ] = { "profile_read", "SELECT " COLUMNS " FROM profiles WHERE user_id = $1::bigint", 1, false },
+	/* $5 user, $6 what it says, as JSON, $7 the time */
+	[CREATE] = { "profile_create",
+		"WITH p AS (INSERT INTO profiles (user_id, bio, avatar_url, locale, timezone, links, created_at, updated_at)"
+		" SELECT $5::bigint, r.bio, r.avatar_url, r.locale, r.timezone, COALESCE(r.links, '[]'),"
+		"  $7::timestamptz, $7::timestamptz FROM jsonb_populate_record(NULL::profiles, $6::jsonb) r"
+		" ON CONFLICT (user_id) DO NOTHING RETURNING " COLUMNS "), "
+		SQL_NOTE("'profile_created'")
+		"SELECT user_id FROM p", 7, true },
 	/* $5 user, $6 to $10 what it says. xmax is 0 in a row that nobody had before. */
 	[REPLACE] = { "profile_replace",
 		"WITH p AS (INSERT INTO profiles (user_id, bio, avatar_url, locale, timezone, links)"
@@ -62,10 +76,7 @@ static const struct db_stmt STORE[] = {
 		" timezone = EXCLUDED.timezone, links = EXCLUDED.links, updated_at = now()"
 		" WHERE (" SAID("profiles") ") IS DISTINCT FROM (" SAID("EXCLUDED") ")"
 		" RETURNING " COLUMNS ", xmax = 0 AS is_new), "
-		"o AS (INSERT INTO profile_outbox (event_id, event_type, user_id, data, request_id,"
-		"  attempt_id, traceparent) SELECT $1::uuid, CASE WHEN is_new THEN 'profile_created'"
-		"  ELSE 'profile_updated' END, user_id, to_jsonb(p) - '{user_id,updated_at,is_new}'::text[],"
-		"  $2, $3, $4 FROM p) "
+		SQL_NOTE("CASE WHEN is_new THEN 'profile_created' ELSE 'profile_updated' END")
 		"SELECT " COLUMNS ", true FROM p UNION ALL SELECT " COLUMNS ", false FROM profiles"
 		" WHERE user_id = $5::bigint AND NOT EXISTS (SELECT FROM p)", 10, true },
 	[WAITING] = { "profile_waiting",
@@ -114,8 +125,8 @@ profile_open(const struct settings *s, const char *program, struct db_conf *conf
 	return s->profile_database_url == NULL ? NULL : db_open(conf_r);
 }
 
-static enum err
-store_is_set(struct ctx *c)
+enum err
+profile_store_is_set(struct ctx *c)
 {
 	if (c->profiles != NULL)
 		return OK;
@@ -128,7 +139,7 @@ static enum err
 look_at_user(struct ctx *c, int64_t user_id)
 {
 	int64_t known = 0;
-	enum err e = store_is_set(c);
+	enum err e = profile_store_is_set(c);
 
 	if (e == OK)
 		e = db_do(c->db, &SQL[KNOWN], ARGS(db_int(c->arena, user_id)), &known);
@@ -147,12 +158,47 @@ profile_read(struct ctx *c, int64_t user_id, struct profile *out_r)
 	return e == E_NOT_FOUND ? E_NO_PROFILE : e;
 }
 
+/* Bring the event over at once, so that nobody need wait for the daemon. */
+static void
+carry_now(struct ctx *c, int64_t user_id)
+{
+	int n;
+
+	if (profile_carry(c, CARRY_AT_ONCE, &n) != OK)
+		log_warn(EV("profile.event_waits"), KI("user", user_id));
+}
+
+enum err
+profile_create(struct ctx *c, int64_t user_id, const char *says, const char *at)
+{
+	int64_t made = 0;
+	enum err e = profile_store_is_set(c);
+
+	if (e == OK)
+		e = db_do(c->profiles, &STORE[CREATE],
+			  ARGS(EVENT_ARGS(c), db_int(c->arena, user_id), says, at), &made);
+	if (e != OK || made == 0)
+		return e;
+	log_info(EV("profile.created"), KI("user", user_id));
+	carry_now(c, user_id);
+	return OK;
+}
+
+enum err
+profile_remove(struct ctx *c, int64_t user_id)
+{
+	enum err e = profile_store_is_set(c);
+
+	return e != OK ? e
+		       : db_do(c->profiles, &STORE[REMOVE], ARGS(db_array(c->arena, &user_id, 1)),
+			       NULL);
+}
+
 enum err
 profile_replace(struct ctx *c, int64_t user_id, const struct profile *in, struct profile *out_r)
 {
 	const char *links = in->links == NULL ? "[]" : in->links;
 	enum err e = look_at_user(c, user_id);
-	int n;
 
 	if (e != OK)
 		return e;
@@ -163,8 +209,7 @@ profile_replace(struct ctx *c, int64_t user_id, const struct profile *in, struct
 	if (e != OK || !out_r->changed)
 		return e;
 	log_info(EV("profile.replaced"), KI("user", user_id));
-	if (profile_carry(c, CARRY_AT_ONCE, &n) != OK)
-		log_warn(EV("profile.event_waits"), KI("user", user_id));
+	carry_now(c, user_id);
 	return OK;
 }
 
@@ -229,7 +274,7 @@ enum err
 profile_carry(struct ctx *c, int most, int *n_r)
 {
 	int events = 0, removals = 0;
-	enum err e = store_is_set(c);
+	enum err e = profile_store_is_set(c);
 
 	if (e == OK)
 		e = carry_events(c, most, &events);

@@ -35,6 +35,18 @@ enum err profile_read(struct ctx *c, int64_t user_id, struct profile *out_r) MUS
 enum err profile_replace(struct ctx *c, int64_t user_id, const struct profile *in,
 			 struct profile *out_r) MUST_CHECK;
 
+/* Those calls need the second database: E_UNAVAILABLE, logged, where none is set. */
+enum err profile_store_is_set(struct ctx *c) MUST_CHECK;
+
+/* The first that a new user says, `says` as JSON of use IN_REPLACE, as of the time `at`. OK, and
+ * nothing changes, where it has said something already. Whether there is such a user is not looked
+ * at: what is written for who is gone goes when its event is carried over. */
+enum err profile_create(struct ctx *c, int64_t user_id, const char *says,
+			const char *at) MUST_CHECK;
+
+/* There is no profile of this user from now on; of who had none either. */
+enum err profile_remove(struct ctx *c, int64_t user_id) MUST_CHECK;
+
 /* Carry over what waits, at most `most` of each kind; *n_r: how many there were. */
 enum err profile_carry(struct ctx *c, int most, int *n_r) MUST_CHECK;
 

@@ -5,7 +5,7 @@
 
 #include "settings.h"
 
-enum { EXPIRED, ENDED, TOKENS, KEYS, PROCESSED, MAILS };
+enum { EXPIRED, ENDED, TOKENS, KEYS, PROCESSED, MAILS, SAGAS };
 
 /* $1 how many at most, $2 days that they are kept beyond `over`, the time when they were over. */
 #define SQL_SWEEP(table, over)                                                                 \
@@ -21,6 +21,7 @@ static const struct db_stmt SQL[] = {
 	[KEYS] = { "sweep_keys", SQL_SWEEP("idempotency_keys", "created_at"), 2, true },
 	[PROCESSED] = { "sweep_processed", SQL_SWEEP("processed_events", "processed_at"), 2, true },
 	[MAILS] = { "sweep_mails", SQL_SWEEP("mail_outbox", "state <> 'waiting' AND next_try_at"), 2, true },
+	[SAGAS] = { "sweep_sagas", SQL_SWEEP("sagas", "state IN ('done', 'undone') AND updated_at"), 2, true },
 };
 const struct db_set SWEEP_STATEMENTS = { SQL, NELEM(SQL) };
 
@@ -39,6 +40,7 @@ static const struct sweep {
 	{ "answers kept for their Idempotency-Key", KEYS, 0, 1 },
 	{ "ids of events that Kafka has forgotten", PROCESSED, KEPT(processed_keep_days), 0 },
 	{ "mails that are over", MAILS, KEPT(mail_keep_days), 0 },
+	{ "sagas that are over", SAGAS, 0, 30 },
 };
 /* clang-format on */
 const int SWEEP_COUNT = NELEM(SWEEPS);

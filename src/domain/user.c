@@ -25,6 +25,7 @@
 #include "idem.h"
 #include "lockout.h"
 #include "passwd.h"
+#include "profile.h"
 #include "session.h"
 #include "settings.h"
 
@@ -47,7 +48,9 @@ const struct shape USER = SHAPE_GIVEN(struct user,
 	  .secret = true, .rule = passwd_rule_hash, .help = "made by another system" },
 	{ F(struct user, locked), .use = IN_LOGIN_ROW },
 	{ F_AS(struct user, activities, K_JSON), .use = WITH_ACTIVITIES, .of = &ACTIVITY,
-	  .of_use = SHOWN, .many = true, .help = "the newest 10, where they are asked for" });
+	  .of_use = SHOWN, .many = true, .help = "the newest 10, where they are asked for" },
+	{ F_AS(struct user, profile, K_SHAPE), .use = WITH_PROFILE, .need = WITH_PROFILE, .of = &PROFILE,
+	  .of_use = IN_REPLACE, .help = "what is left out is empty", .example = "{\"bio\":\"등산을 좋아합니다\"}" });
 /* clang-format on */
 
 enum {
@@ -195,8 +198,10 @@ struct signup {
 	struct ctx *c;
 	int statement;
 	const struct user *in;
+	const struct along *along;
 	const char *hash;
 	struct user *out;
+	struct page *answer;
 };
 
 static enum err
@@ -204,7 +209,6 @@ insert_body(void *arg, struct kept *answer_r)
 {
 	struct signup *s = arg;
 	struct ctx *c = s->c;
-	struct page page;
 	enum err e = db_one(c->db, c->arena, &SQL[s->statement],
 			    ARGS(EVENT_ARGS(c), fields_json(c, s->in, IN_ROW), s->hash,
 				 msg_lang(c->lang)),
@@ -212,34 +216,38 @@ insert_body(void *arg, struct kept *answer_r)
 
 	if (e != OK)
 		return taken_or(c, e);
-	user_page_print(c, s->out, 0, &page);
-	*answer_r = (struct kept){ 201, s->out->id, s->out->version, page.body };
-	return OK;
+	user_page_print(c, s->out, 0, s->answer);
+	if (s->along != NULL)
+		e = s->along->begin(s->along->arg, s->out, s->answer);
+	*answer_r = (struct kept){ 201, s->out->id, s->out->version, s->answer->body };
+	return e;
 }
 
 static enum err
-insert(struct ctx *c, int statement, const struct user *in, struct user *out_r)
+insert(struct signup *s)
 {
-	struct signup s = { c, statement, in, NULL, out_r };
 	enum err e;
 
-	if ((e = user_check_password(c, "password", in->password)) != OK ||
-	    (e = passwd_hash(c->arena, in->password, &s.hash)) != OK)
+	if ((e = user_check_password(s->c, "password", s->in->password)) != OK ||
+	    (e = passwd_hash(s->c->arena, s->in->password, &s->hash)) != OK)
 		return e;
-	return idem_within(c, insert_body, &s);
+	return s->along == NULL ? idem_within(s->c, insert_body, s)
+				: idem_together(s->c, insert_body, s);
 }
 
 enum err
-user_create(struct ctx *c, const struct user *in, struct page *page_r)
+user_create(struct ctx *c, const struct user *in, const struct along *along, struct page *answer_r)
 {
 	struct user u = { 0 };
-	enum err e = insert(c, CREATE, in, &u);
+	struct signup s = { c, CREATE, in, along, NULL, &u, answer_r };
+	struct page page;
+	enum err e = insert(&s);
 
 	if (e != OK)
 		return e;
 	metric_add(METRIC_SIGNUPS, 1);
 	log_info(EV("user.created"), KI("user", u.id), KS("email", log_masked(c->arena, u.email)));
-	user_publish(c, &u, page_r);
+	user_publish(c, &u, &page);
 	return OK;
 }
 
@@ -505,11 +513,12 @@ user_make_admin(struct ctx *c, const struct user *in, struct user *out_r, enum m
 {
 	struct user old, to = { .role = "admin" };
 	struct page page;
+	struct signup s = { c, PROMOTE, in, NULL, NULL, out_r, &page };
 	enum err e = user_by_email(c, in->email, &old);
 
 	*made_r = MADE_NEW;
 	if (e == E_NOT_FOUND)
-		e = insert(c, PROMOTE, in, out_r);
+		e = insert(&s);
 	else if (e == OK) {
 		*made_r = strcmp(old.role, "admin") == 0 ? WAS_ADMIN : MADE_OF_USER;
 		to.given.set = UINT64_C(1) << (field_find(&USER, BY_ADMIN, "role") - USER.field);

@@ -28,6 +28,7 @@ enum {
 	WITH_ACTIVITIES = 256, /* in a list that includes them */
 	IN_IMPORT = 512,   /* in what usherctl brings from another system */
 	BEHIND = 1024,	   /* may be written behind: needs no look into the database */
+	WITH_PROFILE = 2048, /* in a UserCreate that brings a profile along */
 };
 /* clang-format on */
 
@@ -88,6 +89,7 @@ struct user {
 	const char *password_hash; /* at login only */
 	bool locked;		   /* as above: no password is right now, see lockout.h */
 	const char *activities; /* JSON, in a list that includes them only */
+	const struct profile *profile; /* in a UserCreate that brings one only */
 };
 /* clang-format on */
 
@@ -178,8 +180,17 @@ enum err user_cached(struct ctx *c, const int64_t *ids, int n, struct cached **o
 /* May this be a password, by length and the deny list? E_INVALID, noted for the field `name`. */
 enum err user_check_password(struct ctx *c, const char *name, const char *password) MUST_CHECK;
 
-/* Sign up. E_EMAIL_TAKEN; E_INVALID for a password on the deny list. */
-enum err user_create(struct ctx *c, const struct user *in, struct page *page_r) MUST_CHECK;
+/* What begins with a user, in the transaction that makes it: `begin` may put another answer in
+ * the place of the user's own page, for whoever asks again with an Idempotency-Key. */
+struct along {
+	enum err (*begin)(void *arg, const struct user *u, struct page *answer);
+	void *arg;
+};
+
+/* Sign up. `along` may be NULL. *answer_r: the page, or what `along` has made of it.
+ * E_EMAIL_TAKEN; E_INVALID for a password on the deny list. */
+enum err user_create(struct ctx *c, const struct user *in, const struct along *along,
+		     struct page *answer_r) MUST_CHECK;
 
 /* Change the fields that `in` bears; if_match NULL: whatever the state. Changes of the user that
  * were written behind and not flushed yet are taken along. A change that

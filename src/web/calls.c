@@ -60,6 +60,15 @@ put_example_query(struct buf *b, const struct route *r)
 	}
 }
 
+/* Which variable of the example bears the {id}. */
+static const char *
+id_variable(const char *path)
+{
+	return strstr(path, "/sessions/") != NULL ? "SESSION"
+	       : strstr(path, "/sagas/") != NULL  ? "SAGA"
+						  : "ID";
+}
+
 static void
 put_url(struct buf *b, const char *path)
 {
@@ -69,8 +78,7 @@ put_url(struct buf *b, const char *path)
 	if (brace == NULL)
 		buf_text(b, path);
 	else
-		buf_printf(b, "%.*s$%s%s", (int)(brace - path), path,
-			   strstr(path, "/sessions/") != NULL ? "SESSION" : "ID",
+		buf_printf(b, "%.*s$%s%s", (int)(brace - path), path, id_variable(path),
 			   strchr(brace, '}') + 1);
 	buf_char(b, '"');
 }

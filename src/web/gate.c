@@ -104,6 +104,7 @@ admit(struct req *rq)
 
 	rq->route = NULL;
 	rq->id = 0;
+	rq->uuid = NULL;
 	rq->session_slot = rq->page_slot = -1;
 	rq->limit = NULL;
 	rq->page = NULL;
@@ -150,6 +151,13 @@ may(const struct req *rq)
 	}
 }
 
+/* Has the path what the row wants there? */
+static bool
+path_is_good(const struct req *rq)
+{
+	return !route_names_id(rq->route) || rq->id != 0 || rq->uuid != NULL;
+}
+
 static enum err
 unpack(struct req *rq)
 {
@@ -158,8 +166,9 @@ unpack(struct req *rq)
 	struct faults *faults = &rq->ctx.faults;
 	enum err e;
 
-	if (route_names_id(r) && rq->id == 0)
-		fault_add(faults, "path", "id", MSG_INT_TEXT, NULL);
+	if (!path_is_good(rq))
+		fault_add(faults, "path", "id",
+			  (r->traits & NAMES_UUID) != 0 ? MSG_UUID : MSG_INT_TEXT, NULL);
 	if (r->query != NULL)
 		rq->query = arena_get(rq->arena, r->query->size);
 	e = query_read(rq->arena, r->query, rq->head.query, rq->query, faults);
@@ -178,7 +187,7 @@ gate(struct req *rq)
 	enum err e;
 
 	/* Another's number that is no number is nobody's, so the path is looked at first. */
-	if (route_names_id(rq->route) && rq->id == 0)
+	if (!path_is_good(rq))
 		return unpack(rq);
 	if ((e = may(rq)) != OK)
 		return e;

@@ -55,7 +55,7 @@ enum err
 post_user(struct req *rq)
 {
 	struct page page;
-	enum err e = user_create(&rq->ctx, rq->in, &page);
+	enum err e = user_create(&rq->ctx, rq->in, NULL, &page);
 
 	return e != OK ? e : reply_changed(rq, 201, &page);
 }

@@ -47,6 +47,10 @@ extern const struct shape STATS_PAGE, HEALTH, READINESS;
 enum err get_profile(struct req *rq);
 enum err put_profile(struct req *rq);
 
+/* h_saga.c */
+enum err post_user_with_profile(struct req *rq);
+enum err get_saga(struct req *rq);
+
 /* h_event.c */
 enum err post_event(struct req *rq);
 enum err get_events(struct req *rq);

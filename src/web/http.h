@@ -50,7 +50,8 @@ struct req {
 	const struct route *route;
 	unsigned stage;
 	enum err refused;
-	int64_t id; /* from the path; 0: none, or not a number */
+	int64_t id;	  /* from the path; 0: none, or not a number */
+	const char *uuid; /* likewise; NULL: none, or not one */
 	int session_slot, page_slot;
 	struct limit_asked *limit;
 	bool session_stale; /* Redis has a session that can't be trusted */

@@ -20,7 +20,7 @@ wants_token(const struct route *r)
 static bool
 wants_right(const struct route *r)
 {
-	return r->who == SELF || r->who == AN_ADMIN;
+	return r->who == SELF || r->who == WHO_BEGAN || r->who == AN_ADMIN;
 }
 
 static bool

@@ -62,9 +62,15 @@ put_headers(struct buf *b, const struct route *r, int status)
 }
 
 static void
-put_path_parameter(struct buf *b)
+put_path_parameter(struct buf *b, const struct route *r)
 {
 	buf_item(b);
+	if ((r->traits & NAMES_UUID) != 0) {
+		buf_lit(b,
+			"{\"name\":\"id\",\"in\":\"path\",\"required\":true,\"schema\":{\"type\":"
+			"\"string\",\"format\":\"uuid\"}}");
+		return;
+	}
 	buf_lit(b, "{\"name\":\"id\",\"in\":\"path\",\"required\":true,\"schema\":{\"type\":"
 		   "\"integer\",\"format\":\"int64\",\"minimum\":1,\"maximum\":");
 	buf_int(b, INT64_MAX);
@@ -94,7 +100,7 @@ put_parameters(struct buf *b, const struct route *r)
 	buf_key(b, "parameters");
 	buf_char(b, '[');
 	if (route_names_id(r))
-		put_path_parameter(b);
+		put_path_parameter(b, r);
 	put_query_parameters(b, r);
 	for (const struct implied_parameter *p = IMPLIED_PARAMETERS; p->name != NULL; p++) {
 		if (!p->of(r))

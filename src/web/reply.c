@@ -419,6 +419,10 @@ put_faults(struct buf *b, const struct ctx *c)
 		msg_print(&text, f->msg, c->lang, f->field);
 		buf_text(b, i > 0 ? ",{\"loc\":[" : "{\"loc\":[");
 		buf_json(b, f->in);
+		if (f->within != NULL) {
+			buf_char(b, ',');
+			buf_json(b, f->within);
+		}
 		if (f->name != NULL) {
 			buf_char(b, ',');
 			buf_json(b, f->name);

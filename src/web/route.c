@@ -13,6 +13,7 @@
 #include "directory.h"
 #include "profile.h"
 #include "replay.h"
+#include "saga.h"
 #include "search.h"
 #include "session.h"
 #include "stats.h"
@@ -51,6 +52,12 @@ const struct route ROUTES[] = {
 	{ "POST",   API "/users",      post_user,    ANYONE,   COUNT_SIGNUP, &USER,     IN_CREATE,       NULL,
 	  "sign up",
 	  .gives = { 201, &USER, SHOWN }, .traits = GIVES_ETAG | GIVES_LOCATION | TAKES_KEY, .errors = ERRORS(E_EMAIL_TAKEN, E_CONFLICT) },
+	{ "POST",   API "/users/with-profile", post_user_with_profile, ANYONE, COUNT_SIGNUP, &USER, IN_CREATE | WITH_PROFILE, NULL,
+	  "sign up, with a profile: both or neither",
+	  .gives = { 201, &USER_WITH_PROFILE, SHOWN }, .traits = GIVES_ETAG | GIVES_LOCATION | TAKES_KEY, .errors = ERRORS(E_EMAIL_TAKEN, E_CONFLICT) },
+	{ "GET",    API "/sagas/{id}", get_saga,     WHO_BEGAN, ASK_NOTHING, NULL,     0,               NULL,
+	  "how far a sign-up with a profile has come",
+	  .gives = { 200, &SAGA, SHOWN }, .traits = NAMES_UUID, .errors = ERRORS(E_NO_SAGA) },
 	{ "POST",   API "/auth/login", post_login,   ANYONE,   COUNT_LOGIN, &SIGN_IN,  IN_CREATE,       NULL,
 	  "log in",
 	  .gives = { 200, &GRANT, SHOWN }, .errors = ERRORS(E_DENIED) },
@@ -243,6 +250,14 @@ id_of(struct arena *a, const char *text, size_t len)
 	return id;
 }
 
+static const char *
+uuid_of(struct arena *a, const char *text, size_t len)
+{
+	const char *uuid = arena_textn(a, text, len);
+
+	return text_is_uuid(uuid) ? uuid : NULL;
+}
+
 enum err
 route_find(struct req *rq)
 {
@@ -256,7 +271,10 @@ route_find(struct req *rq)
 		if (strcmp(r->method, method) != 0 || !row_fits(r, rq->head.path, &id, &len))
 			continue;
 		rq->route = r;
-		rq->id = id_of(rq->arena, id, len);
+		if ((r->traits & NAMES_UUID) != 0)
+			rq->uuid = uuid_of(rq->arena, id, len);
+		else
+			rq->id = id_of(rq->arena, id, len);
 		return OK;
 	}
 	return route_allowed(rq->arena, rq->head.path) == NULL ? E_NO_ROUTE : E_METHOD;
@@ -273,6 +291,7 @@ route_who(const struct route *r)
 {
 	static const char *const WORDS[] = { [ANYONE] = "anyone",
 					     [A_USER] = "any user",
+					     [WHO_BEGAN] = "who began it, admin",
 					     [SELF] = "self, admin",
 					     [AN_ADMIN] = "admin" };
 

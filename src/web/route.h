@@ -12,7 +12,7 @@
 
 struct dialect;
 
-enum who { ANYONE, A_USER, SELF, AN_ADMIN };
+enum who { ANYONE, A_USER, WHO_BEGAN, SELF, AN_ADMIN }; /* WHO_BEGAN: as the use case finds out */
 
 enum asks {
 	ASK_NOTHING,
@@ -33,13 +33,14 @@ enum {
 	TAKES_PREFER = 32,    /* Prefer: respond-async, then 202 */
 	TAKES_KEY = 64,	      /* Idempotency-Key */
 	TRIED_BY_ADMIN = 128, /* in its example: whose call it is has no token any more */
+	NAMES_UUID = 256,     /* {id} is one */
 };
 
 #define ERRORS(...) ((const enum err[]){ __VA_ARGS__, OK })
 
 /* clang-format off */
 struct route {
-	const char *method, *path; /* {id} stands for a number; no slash at the end */
+	const char *method, *path; /* {id} stands for a number or a UUID; no slash at the end */
 	enum err  (*serve)(struct req *rq);
 	enum who    who;
 	enum asks   asks;    /* of Redis, in the turn's round trip */
@@ -67,11 +68,11 @@ struct route {
 extern const struct route ROUTES[];
 extern const int ROUTE_COUNT;
 
-/* Set the request's row and the number in its path. E_NO_ROUTE, or E_METHOD where the path
+/* Set the request's row and the number or UUID in its path. E_NO_ROUTE, or E_METHOD where the path
  * has other methods. */
 enum err route_find(struct req *rq) MUST_CHECK;
 
-/* Does the path bear a number? */
+/* Does the path bear a number or a UUID? */
 bool route_names_id(const struct route *r);
 
 /* Who may, in words: "self, admin". */

@@ -23,7 +23,7 @@ static const struct {
 /* The JSON kinds of the kinds. */
 static const char *const TYPES[] = {
 	[K_TEXT] = "string", [K_INT] = "integer",   [K_BOOL] = "boolean", [K_TIME] = "string",
-	[K_JSON] = "object", [K_OBJECT] = "object", [K_LIST] = "array",
+	[K_JSON] = "object", [K_OBJECT] = "object", [K_LIST] = "array",	  [K_SHAPE] = "object",
 };
 
 /*
@@ -66,7 +66,10 @@ schema_name(struct arena *a, const struct body *body)
 	if (!body->in)
 		buf_text(&b, body->maybe != 0 ? "Listed" : "");
 	else if (has_rows(body->shape, SHOWN)) /* else its name is its own */
-		buf_text(&b, use & IN_REPLACE ? "Replace" : use & IN_CHANGE ? "Update" : "Create");
+		buf_text(&b, use & IN_REPLACE	  ? "Replace"
+			     : use & IN_CHANGE	  ? "Update"
+			     : use & WITH_PROFILE ? "CreateWithProfile"
+						  : "Create");
 	return b.text;
 }
 
@@ -185,11 +188,11 @@ put_words(struct buf *b, const struct field *f)
 	}
 }
 
-/* What a K_JSON holds. */
+/* What a K_JSON or K_SHAPE holds. */
 static void
-put_inner(struct buf *b, const struct field *f)
+put_inner(struct buf *b, const struct field *f, bool in)
 {
-	struct body inner = { .shape = f->of, .use = f->of_use };
+	struct body inner = { .shape = f->of, .use = f->of_use, .in = in };
 
 	if (f->many) {
 		buf_key(b, "items");
@@ -218,7 +221,7 @@ put_field(struct buf *b, const struct field *f, bool in)
 	if (f->kind == K_LIST)
 		buf_lit(b, ",\"items\":{\"type\":\"string\"}");
 	if (f->of != NULL)
-		put_inner(b, f);
+		put_inner(b, f, in);
 	put_words(b, f);
 	buf_char(b, '}');
 }

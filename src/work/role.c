@@ -16,8 +16,8 @@ const struct daemon_role ROLES[] = {
 	{ "flush", "changes written behind, from Redis to PostgreSQL", flush_begin, flush_turn,
 	  flush_end },
 	{ "mail", "sends the mails that wait", mail_begin, mail_turn, mail_end },
-	{ "saga", "carries over what one database owes the other", saga_begin, saga_turn,
-	  saga_end },
+	{ "saga", "goes on with sagas, and carries over what one database owes the other",
+	  saga_begin, saga_turn, saga_end },
 	{ "sweep", "removes rows whose time is over", sweep_begin, sweep_turn, sweep_end },
 	{ 0 },
 };

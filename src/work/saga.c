@@ -1,9 +1,13 @@
 /*
- * saga: carries over what one database owes the other, whoever began it and died.
+ * saga: goes on with sagas that nobody has, and carries over what one database owes the other,
+ * whoever began it and died. Any number of daemons share both.
  */
-#include "role.h"
+#include "metric.h"
+#include "service.h"
 
 #include "profile.h"
+#include "role.h"
+#include "saga.h"
 #include "settings.h"
 
 enum {
@@ -19,6 +23,19 @@ saga_begin(struct ctx *c)
 	return NULL;
 }
 
+static void
+resume(struct ctx *c)
+{
+	int64_t n_open;
+
+	for (int i = 0; i < BATCH && !service_stopping(); i++) {
+		if (saga_resume(c) != OK)
+			break;
+	}
+	if (saga_count(c, &n_open) == OK)
+		metric_set(METRIC_SAGAS_OPEN, (uint64_t)n_open);
+}
+
 int
 saga_turn(struct ctx *c, void *state)
 {
@@ -27,6 +44,7 @@ saga_turn(struct ctx *c, void *state)
 	(void)state;
 	if (c->profiles == NULL)
 		return NO_STORE_MS;
+	resume(c);
 	return profile_carry(c, BATCH, &n) == OK && n > 0 ? 0 : PAUSE_MS;
 }
 

@@ -1,0 +1,2 @@
+DROP INDEX idempotency_keys_of_user;
+DROP TABLE sagas;

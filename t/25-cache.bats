@@ -218,7 +218,11 @@ teardown() { worker_down; }
 	[ "$(redis exists "$KEY")" = 1 ]
 	run -0 usherctl cache flush
 	[[ $output =~ ^[1-9][0-9]*\ cached ]]
-	[ "$(redis exists "$KEY")" = 0 ]
+	[ "$(redis get "$KEY")" = "$(($(version_of "$USER_ID") - 1))"$'\n?' ] # older pages are refused
 	[ "$(redis exists "session:$(claims "$TOKEN" | jq .sid)")" = 1 ]
-	[ -z "$(redis --scan --pattern 'user:*')" ]
+	get "/users/$USER_ID"
+	expect 200
+	[ "$(header X-Cache)" = MISS ]
+	get "/users/$USER_ID"
+	[ "$(header X-Cache)" = HIT ]
 }

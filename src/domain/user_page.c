@@ -458,8 +458,40 @@ user_repair(struct ctx *c, const struct stale *s, int n)
 	return e;
 }
 
+/* A mark for each page, and not nothing: where there is nothing, a slow reader may put what it loaded
+ * before a change whose page was just dropped. ARGV: the cursor of SCAN, seconds. */
+static const char FLUSH[] =
+	"local found, n = redis.call('SCAN', ARGV[1], 'MATCH', 'user:*', 'COUNT', 500), 0 "
+	"for _, key in ipairs(found[2]) do "
+	"  local string_there = redis.call('TYPE', key).ok == 'string' "
+	"  local v = string_there and string.match(redis.call('GET', key), '^(%d+)[%d.+]*\\n{') "
+	"  if v then "
+	"    redis.call('SET', key, string.format('%.0f\\n" STALE_MARK
+	"', tonumber(v) - 1), 'EX', ARGV[2]) "
+	"    n = n + 1 "
+	"  elseif not string_there then redis.call('UNLINK', key) end "
+	"end "
+	"return { found[1], n }";
+
 enum err
 user_cache_flush(struct ctx *c, int64_t *n_r)
 {
-	return kv_forget_all(c->kv, "user:", n_r);
+	const char *cursor = "0", **word;
+	int64_t some;
+	int words;
+
+	*n_r = 0;
+	do {
+		const char *args[] = { cursor, db_int(c->arena, TOMBSTONE_S) };
+		enum err e = kv_run(c->kv, c->arena, &(struct kv_script){ FLUSH, NULL, 0, args, 2 },
+				    &word, &words);
+
+		if (e != OK)
+			return e;
+		if (words != 2 || !text_to_int(word[1], &some))
+			return E_UNAVAILABLE;
+		cursor = word[0];
+		*n_r += some;
+	} while (strcmp(cursor, "0") != 0);
+	return OK;
 }

@@ -213,6 +213,7 @@ kv_hear(struct kv *kv)
 	}
 	from = clock_read_us();
 	trip(kv, hear_once);
+	kv->heard_on = kv->c == NULL || kv->c->err != 0 ? -1 : kv->connections;
 	took = clock_read_us() - from;
 	if (kv->slow_us > 0 && took > kv->slow_us)
 		log_warn(EV("redis.was_slow"), KI("keys", kv->asked), KMS("ms", took));
@@ -250,6 +251,7 @@ kv_turn_over(struct kv *kv)
 	freeReplyObject(kv->heard);
 	kv->heard = NULL;
 	kv->asked = 0;
+	kv->heard_on = 0;
 	kv->sized = NULL;
 	kv->size = NOT_SIZED;
 	forget_rates(kv);

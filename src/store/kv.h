@@ -111,7 +111,8 @@ struct kv_put {
 	const struct kv_script *by;
 };
 
-/* Put with the end of the turn, not waited for: for what a reader loaded. */
+/* Put with the end of the turn, not waited for: for what a reader loaded after this turn's round trip;
+ * left out where the connection is not that one's any more. */
 void kv_put_later(struct kv *kv, const struct kv_put *p);
 
 /* Put now; returns when Redis has said yes or "I have a newer one": for what a writer
@@ -137,8 +138,5 @@ enum err kv_drop(struct kv *kv, const struct kv_put *puts, int n) MUST_CHECK;
 /* End all connections of Redis's clients, our own too: so that each of them has to begin a new one
  * before it reads again. For who can put nothing there and must be heard all the same. */
 enum err kv_part_all(struct kv *kv) MUST_CHECK;
-
-/* Remove every key that begins with `prefix`, in steps; *n_r says how many. */
-enum err kv_forget_all(struct kv *kv, const char *prefix, int64_t *n_r) MUST_CHECK;
 
 #endif

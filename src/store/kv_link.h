@@ -29,7 +29,8 @@ struct kv {
 	redisContext *c;
 	char sha[SCRIPTS][41]; /* the scripts, as Redis knows them on this connection */
 	int owed;	       /* answers to puts that nobody waits for */
-	int64_t connections;
+	int64_t connections,
+		heard_on; /* heard_on: the one of this turn's trip; 0: there was no trip, -1: it failed */
 	char life[41]; /* Redis's run_id */
 	bool script_lost;
 	int64_t deadline_us; /* of the round trip under way */

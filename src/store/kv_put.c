@@ -7,8 +7,6 @@
 
 #include "metric.h"
 
-#include "life.h"
-
 enum { WORDS_MOST = 16 }; /* of a put */
 
 /*
@@ -70,10 +68,13 @@ append_put(struct kv *kv, const struct kv_put *p)
 			     : append_words(kv, newer, NELEM(newer), 5, p->len);
 }
 
+/* A Redis that was begun anew since may have lost what is newer, and then would take what is old. */
 void
 kv_put_later(struct kv *kv, const struct kv_put *p)
 {
-	if (kv_connected(kv) && append_put(kv, p))
+	bool good = kv_connected(kv);
+
+	if (good && (kv->heard_on == 0 || kv->heard_on == kv->connections) && append_put(kv, p))
 		kv->owed++;
 }
 
@@ -250,15 +251,5 @@ kv_part_all(struct kv *kv)
 	       kv_said(redisCommand(kv->c, "CLIENT KILL TYPE normal SKIPME yes"),
 		       REDIS_REPLY_INTEGER);
 	kv_hang_up(kv);
-	return good ? OK : E_UNAVAILABLE;
-}
-
-enum err
-kv_forget_all(struct kv *kv, const char *prefix, int64_t *n_r)
-{
-	long long n = 0;
-	bool good = kv_ready(kv) && life_forget(kv->c, prefix, &n);
-
-	*n_r = n;
 	return good ? OK : E_UNAVAILABLE;
 }

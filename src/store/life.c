@@ -64,8 +64,9 @@ forget_page(redisContext *c, const redisReply *keys, long long *n_r)
 	return good;
 }
 
-bool
-life_forget(redisContext *c, const char *prefix, long long *n_r)
+/* Every key that begins with `prefix`, in steps; false where the connection broke. */
+static bool
+forget(redisContext *c, const char *prefix, long long *n_r)
 {
 	char cursor[24] = "0";
 	bool good;
@@ -92,7 +93,7 @@ life_begin(redisContext *c)
 	if (answer != TO_CLEAR)
 		return answer == SAME;
 	for (size_t i = 0; i < sizeof(COPIES) / sizeof(COPIES[0]); i++) {
-		if (!life_forget(c, COPIES[i], &n))
+		if (!forget(c, COPIES[i], &n))
 			return false;
 	}
 	log_info(EV("redis.new_life"), KI("forgotten", n));

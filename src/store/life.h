@@ -17,8 +17,4 @@ struct redisContext;
  * told; then this Redis must not be used. */
 bool life_begin(struct redisContext *c);
 
-/* Remove every key that begins with `prefix`, in steps, and count them up; false where the
- * connection broke. */
-bool life_forget(struct redisContext *c, const char *prefix, long long *n_r);
-
 #endif

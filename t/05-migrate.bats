@@ -114,6 +114,30 @@ applied() { owner_sql 'SELECT count(*) FROM schema_migrations'; }
 	[[ ${lines[0]} =~ 0001_users.*20[0-9][0-9]- ]]
 }
 
+@test "status is true where a file is missing, and says nothing of what it can't know" {
+	usherctl migrate up
+	rm "$MIGRATIONS_DIR"/0005_*
+	run -1 usherctl migrate status
+	run -1 grep pending <<<"$output"
+	run -1 usherctl migrate status
+	[[ $output == *"0005_login_failures  applied, but its file is not here"* ]]
+	DATABASE_SYNC_URL="postgresql://usher_owner:x@/usher?host=$BATS_TEST_TMPDIR" run -1 usherctl migrate status
+	[[ $output != *pending* && $output != *0001_users* ]]
+}
+
+@test "a file without a statement is said to be one" {
+	local name
+	name=$(printf %04d_nothing $(($(how_many) + 1)))
+	usherctl migrate new nothing
+	run -1 usherctl migrate up
+	[[ $output == *"$name.up.sql: there is no statement in it"* ]]
+	echo 'SELECT 1;' >"$MIGRATIONS_DIR/$name.up.sql"
+	printf '/* nothing\nto do */\n-- here;\n' >"$MIGRATIONS_DIR/$name.down.sql"
+	usherctl migrate up
+	run -1 usherctl migrate down
+	[[ $output == *"$name.down.sql: there is no statement in it"* ]]
+}
+
 @test "new makes the pair of files with the next number" {
 	local n
 	n=$(printf %04d $(($(how_many) + 1)))
@@ -132,6 +156,9 @@ applied() { owner_sql 'SELECT count(*) FROM schema_migrations'; }
 	[ "$(applied)" = "$(how_many)" ]
 	usherctl migrate down
 	[ "$(applied)" = $(($(how_many) - 1)) ]
+	usherctl migrate down 100
+	run -0 usherctl migrate down
+	[[ $output == *"nothing to do"* ]]
 }
 
 @test "a database that can't be reached is said to be so" {

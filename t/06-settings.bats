@@ -34,6 +34,18 @@ refused() {
 	refused CACHE_WRITE_STRATEGY=hope
 }
 
+@test "an address of a database, or a topic, that can't be one stops a worker" {
+	local bad
+	for bad in postgresql+asyncpg://u:hunter2@h:notaport/db postgresql://h:0/db postgresql://h:65536/db 'postgresql://h:1,i:x/db' \
+		'postgresql://u:hunter2@h/db?foo=bar' 'host=h dbname=db'; do
+		refused DATABASE_URL="$bad"
+		[[ $output != *hunter2* ]]
+	done
+	refused PROFILE_DATABASE_URL=postgresql://h:notaport/db
+	for bad in 'bad topic' . .. a/b 사용자; do refused KAFKA_TOPIC="$bad"; done
+	run -0 env 'DATABASE_URL=postgresql+asyncpg://u:p@h:1,[::1]:65535,k/db?sslmode=disable' KAFKA_TOPIC=a.b_c-1 usherctl config
+}
+
 @test "the cost of bcrypt is 4 to 15, and below 10 only in a test" {
 	refused BCRYPT_COST=3 USHER_ENV=test
 	refused BCRYPT_COST=16 USHER_ENV=test

@@ -147,7 +147,9 @@ least_us() {
 	expect 200
 	get /users/me -H "Authorization: BEARER $token"
 	expect 200
-	for odd in "Basic $token" "$token" "Bearer" "Bearer $token $token" "Bearer $token," "Bearer$token"; do
+	get /users/me -H "Authorization: Bearer   $token" # RFC 9110: one blank or more
+	expect 200
+	for odd in "Basic $token" "$token" "Bearer" "Bearer $token $token" "Bearer $token," "Bearer$token" "Bearer  "; do
 		get /users/me -H "Authorization: $odd"
 		expect 401
 	done

@@ -67,8 +67,8 @@ times() { printf "%0$1d" 0 | sed "s/0/$2/g"; }
 	told 'The JSON ends before it is complete' json_ends 1 1
 	post /users/ '{"age":1e400}'
 	told 'A number must fit into 64 bits' json_number 1 12
-	post /users/ '{"name":"a\u0000b"}'
-	told 'May not contain a NUL character' json_nul 1 18
+	post /users/ '{"na\u0000me":"a"}'
+	told 'May not contain a NUL character' json_nul 1 13
 	post /users/ $'{"name":"\xff"}'
 	told 'Must be valid UTF-8' string_unicode 1 9
 	post /users/ "$(times 5000 '[')"
@@ -82,8 +82,24 @@ times() { printf "%0$1d" 0 | sed "s/0/$2/g"; }
 	malformed "@$BATS_TEST_TMPDIR/euc-kr"
 }
 
-@test "a NUL is malformed, written out or raw, in a value or in a key" {
-	malformed '{"name":"a\u0000b"}' '{"na\u0000me":"a"}' '{"password":"12345678\u0000"}'
+@test "a NUL in a value is named with what else is wrong" {
+	post /users/ '{"name":"a\u0000b","email":"x@example.com\u0000","password":"12345678\u00009","age":200,"phone":"\u0000"}'
+	faulty body.name body.email body.password body.age body.phone
+	fault body.password '.type == "control_characters"'
+	post /auth/login '{"email":"x@example.com","password":"a\u0000b"}'
+	faulty body.password
+	fresh_user
+	login
+	post "/users/$USER_ID/activities" '{"activity_type":"x","data":{"a":[{"b":"\u0000"}]}}'
+	faulty body.data
+	put "/users/$USER_ID/profile" '{"bio":"a\u0000","links":["https://example.com/\u0000"]}'
+	faulty body.bio body.links
+	post /events/ '{"event_type":"x","data":{"a":"\u0000"}}'
+	faulty body.data
+}
+
+@test "a NUL in a key, or a raw one, is malformed" {
+	malformed '{"na\u0000me":"a"}' '{"x":{"na\u0000me":"a"}}'
 	printf '{"name":"a\0b"}' >"$BATS_TEST_TMPDIR/nul"
 	malformed "@$BATS_TEST_TMPDIR/nul"
 	printf '{"name":"x"}\0' >"$BATS_TEST_TMPDIR/nul"

@@ -143,6 +143,29 @@ put_value(struct buf *b, json_t *v, size_t most)
 	}
 }
 
+/* C's texts end at a NUL, and PostgreSQL takes none. (jansson takes none in a key.) */
+static bool
+has_nul(json_t *v)
+{
+	const char *key;
+	json_t *item;
+	size_t i;
+
+	if (json_is_string(v))
+		return strlen(json_string_value(v)) != json_string_length(v);
+	json_object_foreach(v, key, item)
+	{
+		if (has_nul(item))
+			return true;
+	}
+	json_array_foreach(v, i, item)
+	{
+		if (has_nul(item))
+			return true;
+	}
+	return false;
+}
+
 static enum msg
 set_object(struct arena *a, const struct field *f, void *out, json_t *v)
 {
@@ -186,6 +209,8 @@ set_list(struct arena *a, const struct field *f, void *out, json_t *v, int *item
 static enum msg
 set_value(struct arena *a, const struct field *f, void *out, json_t *v, int *item_r)
 {
+	if (has_nul(v))
+		return MSG_CONTROL;
 	switch (json_typeof(v)) {
 	case JSON_STRING:
 		return field_set_text(a, f, out, json_string_value(v));
@@ -290,7 +315,6 @@ static const struct {
 	{ json_error_premature_end_of_input, MSG_JSON_ENDS },
 	{ json_error_duplicate_key, MSG_JSON_TWICE },
 	{ json_error_invalid_utf8, MSG_NOT_UTF8 },
-	{ json_error_null_character, MSG_JSON_NUL },
 	{ json_error_null_byte_in_key, MSG_JSON_NUL },
 	{ json_error_numeric_overflow, MSG_JSON_NUMBER },
 	{ json_error_stack_overflow, MSG_JSON_DEPTH },
@@ -315,7 +339,8 @@ static enum err
 read_doc(const struct reading *r, const char *text, size_t len)
 {
 	json_error_t why;
-	json_t *doc = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+	json_t *doc = json_loadb(text, len,
+				 JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
 
 	if (doc == NULL)
 		note_broken(r->faults, &why);

@@ -81,8 +81,11 @@ request_hash(struct ctx *c, const char *key, const char *method, const char *pat
 	     size_t len)
 {
 	struct buf b = buf_new(c->arena, len + 512);
+	size_t path_len = strlen(path);
 
-	buf_printf(&b, "%s\n%s %s\n", key, method, path);
+	if (path_len > 1 && path[path_len - 1] == '/')
+		path_len--; /* a collection is the same with and without it */
+	buf_printf(&b, "%s\n%s %.*s\n", key, method, (int)path_len, path);
 	buf_put(&b, body, len);
 	return hash_of(c, b.text, b.len);
 }

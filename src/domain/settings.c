@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "db.h"
 #include "kv.h"
 #include "text.h"
 
@@ -23,10 +24,22 @@ enum { RATE_COUNT_MOST = 10000, RATE_SECONDS_MOST = 86400 };
 static enum msg
 rule_database(struct arena *a, const char *text, const char **out_r)
 {
-	bool good = strncmp(text, "postgres", 8) == 0 && strstr(text, "://") != NULL;
+	*out_r = arena_text(a, text);
+	return db_url_is_good(text) ? MSG_OK : MSG_SETTING;
+}
+
+/* What Kafka takes as a topic's name. */
+static enum msg
+rule_topic(struct arena *a, const char *text, const char **out_r)
+{
+	static const char LEGAL[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 
 	*out_r = arena_text(a, text);
-	return good ? MSG_OK : MSG_SETTING;
+	return strspn(text, LEGAL) == strlen(text) && strcmp(text, ".") != 0 &&
+			       strcmp(text, "..") != 0
+		       ? MSG_OK
+		       : MSG_SETTING;
 }
 
 static enum msg
@@ -205,8 +218,8 @@ const struct shape SETTINGS = SHAPE(struct settings,
 	  .rule = rule_redis, .help = "`redis://[:pw@]host:port/db` or `unix://path`" },
 	{ ROW(kafka_bootstrap_servers, "KAFKA_BOOTSTRAP_SERVERS"), .def = "localhost:9092",
 	  .rule = rule_kafka, .help = "Kafka, host:port, several with commas" },
-	{ ROW(kafka_topic, "KAFKA_TOPIC"), .def = "user_events", .min = 1, .max = 249,
-	  .help = "the topic of the events" },
+	{ ROW(kafka_topic, "KAFKA_TOPIC"), .def = "user_events", .min = 1, .max = 240,
+	  .rule = rule_topic, .help = "the topic of the events: letters, digits, `.`, `_` and `-`; with `.dlq` behind it that of the dead letters" },
 	{ ROW(kafka_group_id, "KAFKA_GROUP_ID"), .def = "user_event_processors", .min = 1, .max = 249,
 	  .help = "the consumer group" },
 	{ ROW(jwt_secret_key, "JWT_SECRET_KEY"), .secret = true, .rule = rule_secret,

@@ -258,8 +258,11 @@ token_bearer(const char *authorization, const char **text_r)
 
 	if (p == NULL || *p == '\0')
 		return E_NO_TOKEN;
-	if (strncasecmp(p, "Bearer ", 7) != 0 || p[7] == '\0' || strpbrk(p + 7, " ,\t") != NULL)
+	if (strncasecmp(p, "Bearer ", 7) != 0)
 		return E_BAD_TOKEN;
-	*text_r = p + 7;
+	p += 7 + strspn(p + 7, " "); /* RFC 9110, 11.4: 1*SP */
+	if (*p == '\0' || strpbrk(p, " ,\t") != NULL)
+		return E_BAD_TOKEN;
+	*text_r = p;
 	return OK;
 }

@@ -145,6 +145,38 @@ plain_url(const char *url, char *room, size_t size)
 	return room;
 }
 
+/* One or several, with commas; each may be left out. */
+static bool
+ports_are_good(const char *p)
+{
+	for (; *p != '\0'; p += *p == ',') {
+		size_t digits = strspn(p, "0123456789");
+		long port = digits == 0 || digits > 5 ? 1 : strtol(p, NULL, 10);
+
+		if (digits > 5 || port < 1 || port > 65535 ||
+		    (p[digits] != '\0' && p[digits] != ','))
+			return false;
+		p += digits;
+	}
+	return true;
+}
+
+bool
+db_url_is_good(const char *url)
+{
+	char room[2048];
+	PQconninfoOption *all = PQconninfoParse(plain_url(url, room, sizeof(room)), NULL);
+	bool good = all != NULL && strstr(url, "://") != NULL;
+
+	explicit_bzero(room, sizeof(room));
+	for (PQconninfoOption *o = all; o != NULL && o->keyword != NULL; o++) {
+		if (strcmp(o->keyword, "port") == 0 && o->val != NULL)
+			good = good && ports_are_good(o->val);
+	}
+	PQconninfoFree(all);
+	return good;
+}
+
 const char *
 db_url_user(struct arena *a, const char *url)
 {

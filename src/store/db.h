@@ -48,6 +48,9 @@ struct db_conf {
 		__VA_ARGS__   \
 	}
 
+/* Is it a libpq URI (a driver's suffix aside), with options that libpq knows and ports that there are? */
+bool db_url_is_good(const char *url);
+
 /* The handle; connects at first use or by db_ready. Never NULL. `conf` is kept. */
 struct db *db_open(const struct db_conf *conf);
 

@@ -62,6 +62,7 @@ struct run {
 	struct db *locker, *db;
 	struct step *file, *row;
 	int files, rows;
+	bool known; /* what is applied */
 	/* the step that is being made */
 	const struct step *step;
 	const char *sql;
@@ -183,13 +184,14 @@ begin(struct run *r, const struct migrate *m)
 	r->worker_conf.sets = SETS;
 	r->locker = db_open(&r->locker_conf);
 	r->db = db_open(&r->worker_conf);
-	if ((e = list_files(m, &r->file, &r->files)) != OK)
-		return e;
 	if ((e = db_script(r->locker, PREPARE)) != OK)
 		return complain(r, r->locker, "the database", e);
 	e = db_many(r->db, m->arena, &SQL[APPLIED], NULL, &STEP, 1, &r->row, &r->rows);
 	if (e != OK)
 		return complain(r, r->db, "schema_migrations", e);
+	r->known = true;
+	if ((e = list_files(m, &r->file, &r->files)) != OK)
+		return e;
 	if ((e = db_do(r->db, &SQL[SET_ROLE], ARGS(m->service_role), NULL)) != OK)
 		return complain(r, r->db, "usher.service_role", e);
 	return compare(r);
@@ -217,6 +219,23 @@ step_body(void *arg)
 	return db_do(r->db, &SQL[RECORD], ARGS(number, r->step->name, r->step->checksum), NULL);
 }
 
+/* Is there anything but blanks and comments? */
+static bool
+has_statement(const char *sql)
+{
+	const char *end;
+
+	while (*(sql += strspn(sql, " \t\r\n;")) != '\0') {
+		if (strncmp(sql, "--", 2) == 0)
+			sql += strcspn(sql, "\n");
+		else if (strncmp(sql, "/*", 2) == 0 && (end = strstr(sql, "*/")) != NULL)
+			sql = end + 2;
+		else
+			return true;
+	}
+	return false;
+}
+
 static enum err
 make_step(struct run *r, const struct step *s, bool up)
 {
@@ -227,6 +246,11 @@ make_step(struct run *r, const struct step *s, bool up)
 	r->sql = read_file(r->m, s->name, up ? UP_END : DOWN_END);
 	if (r->sql == NULL)
 		return E_NOT_FOUND;
+	if (!has_statement(r->sql)) {
+		say(r->m, ": ", arena_printf(r->m->arena, "%s%s", s->name, up ? UP_END : DOWN_END),
+		    "there is no statement in it");
+		return E_INVALID;
+	}
 	if ((e = db_within(r->db, step_body, r)) != OK)
 		return complain(r, r->db, s->name, e);
 	say(r->m, " ", up ? "applied" : "taken back", s->name);
@@ -252,9 +276,21 @@ migrate_down(const struct migrate *m, int steps)
 	struct run r;
 	enum err e = begin(&r, m);
 
+	if (e == OK && r.rows == 0)
+		say(m, "", "nothing to do, none is applied", "");
 	for (int i = r.rows - 1; e == OK && i >= 0 && i >= r.rows - steps; i--)
 		e = make_step(&r, &r.row[i], false);
 	return end(&r, e);
+}
+
+static const struct step *
+step_named(const struct step *steps, int n, const char *name)
+{
+	for (int i = 0; i < n; i++) {
+		if (strcmp(steps[i].name, name) == 0)
+			return &steps[i];
+	}
+	return NULL;
 }
 
 enum err
@@ -263,8 +299,15 @@ migrate_status(const struct migrate *m)
 	struct run r;
 	enum err e = begin(&r, m);
 
-	for (int i = 0; i < r.files; i++)
-		say(m, "  ", r.file[i].name, i < r.rows ? r.row[i].applied_at : "pending");
+	for (int i = 0; r.known && i < r.files; i++) {
+		const struct step *row = step_named(r.row, r.rows, r.file[i].name);
+
+		say(m, "  ", r.file[i].name, row == NULL ? "pending" : row->applied_at);
+	}
+	for (int i = 0; r.known && i < r.rows; i++) {
+		if (step_named(r.file, r.files, r.row[i].name) == NULL)
+			say(m, "  ", r.row[i].name, "applied, but its file is not here");
+	}
 	return end(&r, e);
 }
 

@@ -184,8 +184,10 @@ all_were() {
 # those FILTER: "METHOD PATH" of the calls that jq's FILTER picks; . is the call, $path its path
 those() {
 	jq -r ".paths | to_entries[] | .key as \$path | .value | to_entries[] | .key as \$method | .value | select($1)
-		| \"\(\$method | ascii_upcase) \(\$path)\"" "$DOCUMENT" | sed "s/{id}/$USER_ID/"
+		| \"\(\$method | ascii_upcase) \(\$path)\"" "$DOCUMENT" | sed "s,/sagas/{id},/sagas/$NO_SAGA,; s/{id}/$USER_ID/"
 }
+
+NO_SAGA=01985d8e-7c0a-7d51-9f3e-0242ac120002
 
 # each STATUS CODE [CURL OPTION...] < CALLS: every one of them gets that
 each() {
@@ -203,7 +205,7 @@ each() {
 
 # example METHOD PATH [CURL OPTION...]: the README's own curl, for USER_ID and with TOKEN; STATUS and BODY
 example() {
-	local curl U=$BASE_URL J='Content-Type: application/json' A="Authorization: Bearer $TOKEN" ID=$USER_ID SESSION=$USER_ID
+	local curl U=$BASE_URL J='Content-Type: application/json' A="Authorization: Bearer $TOKEN" ID=$USER_ID SESSION=$USER_ID SAGA=$NO_SAGA
 	local ADMIN=$A
 	METHOD=$1
 	curl=$(usherctl calls | sed -nE "s#^\| \`$1 ${2//[\{\}]/.}\` .*\| \`(curl .*)\` \|\$#\1#p")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2153 # jq is quoted; each test is a subshell
+# shellcheck disable=SC2016,SC2030,SC2089,SC2090,SC2031,SC2034,SC2153 # jq is quoted; each test is a subshell
 # Signing up with a profile: both databases have it or neither, and the saga tells how far it has come.
 
 load lib/api
@@ -240,16 +240,16 @@ WHOLE='{"bio":"등산을\n좋아합니다","avatar_url":"https://example.com/a.p
 old_sagas_are() { [[ $(sql "SELECT string_agg(state, ' ' ORDER BY state) FROM sagas WHERE user_id = -5") == "$1" ]]; }
 
 @test "what is done, undone and open is counted" {
-	local done undone
-	done=$(counter usher_sagas_done_total) undone=$(counter usher_sagas_undone_total)
+	local were_done were_undone
+	were_done=$(counter usher_sagas_done_total) were_undone=$(counter usher_sagas_undone_total)
 	joined_up '{}'
-	[ "$(counter usher_sagas_done_total)" -gt "$done" ]
+	[ "$(counter usher_sagas_done_total)" -gt "$were_done" ]
 	EMAIL=$(fresh_address)
 	profile_owner_sql 'REVOKE INSERT ON profiles FROM usher'
 	post /users/with-profile "$(joined '{}')"
 	profile_owner_sql 'GRANT INSERT ON profiles TO usher'
 	expect 503
-	[ "$(counter usher_sagas_undone_total)" -gt "$undone" ]
+	[ "$(counter usher_sagas_undone_total)" -gt "$were_undone" ]
 	sql "INSERT INTO sagas (id, kind, step, steps, user_id, due_at) VALUES (gen_random_uuid(), 'user_with_profile', 1, '[]', -6, 'infinity')"
 	wait_for 10 some_are_open
 	sql 'DELETE FROM sagas WHERE user_id = -6'

@@ -59,8 +59,6 @@ rule_position(struct arena *a, const char *text, const char **out_r)
 	size_t len = strspn(text, DIGITS);
 	int64_t n;
 
-	if (strcmp(text, "0") == 0)
-		text = "0.0"; /* the beginning, as one would guess it */
 	*out_r = arena_text(a, text);
 	return text[len] == '.' && text_to_int(arena_textn(a, text, len), &n) &&
 			       text[len + 1] != '-' && text_to_int(text + len + 1, &n)

@@ -80,7 +80,8 @@ after_form(const char *text, const char *form)
 static bool
 is_zone(const char *text)
 {
-	const char *end = strchr("+-", *text) == NULL ? NULL : after_form(text + 1, "dd:dd");
+	bool sign = *text == '+' || *text == '-';
+	const char *end = sign ? after_form(text + 1, "dd:dd") : NULL;
 
 	return text_among(text, "Z z") || (end != NULL && *end == '\0');
 }

@@ -107,6 +107,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (settled(a, passwd_rule_hash, text) != NULL)
 		DEMAND(strpbrk(text, " \n,:*!") == NULL && strlen(text) < 256);
 	settled(a, rule_phone, text);
+	settled(a, rule_time, text);
 	if ((line = settled(a, rule_line, text)) != NULL)
 		DEMAND(!text_has_control(line) && text_is_utf8(line, strlen(line)));
 	if (utf8)

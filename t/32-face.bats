@@ -6,6 +6,7 @@
 load lib/api
 load lib/stack
 load lib/fault
+load lib/front
 
 DOCUMENT=$BATS_FILE_TMPDIR/openapi.json
 
@@ -13,14 +14,13 @@ setup_file() { usherctl openapi >"$DOCUMENT"; }
 
 teardown() {
 	worker_down
+	front_down
 	mend_here
 }
 
 mend_here() {
-	local pid
-	for pid in "${FROZEN[@]}"; do kill -CONT "$pid" 2>/dev/null || true; done
+	thaw_all
 	if [[ ${HOLDER_PID-} ]]; then kill "$HOLDER_PID" 2>/dev/null || true; fi
-	if [[ -s $BATS_TEST_TMPDIR/front/nginx.pid ]]; then kill "$(<"$BATS_TEST_TMPDIR/front/nginx.pid")"; fi
 	if [[ ${SCRATCH-} ]]; then admin_sql "DROP DATABASE IF EXISTS $SCRATCH WITH (FORCE)" >/dev/null; fi
 }
 
@@ -178,89 +178,6 @@ all_were() {
 }
 
 #
-# What a row of the table implies
-#
-
-# those FILTER: "METHOD PATH" of the calls that jq's FILTER picks; . is the call, $path its path
-those() {
-	jq -r ".paths | to_entries[] | .key as \$path | .value | to_entries[] | .key as \$method | .value | select($1)
-		| \"\(\$method | ascii_upcase) \(\$path)\"" "$DOCUMENT" | sed "s,/sagas/{id},/sagas/$NO_SAGA,; s/{id}/$USER_ID/"
-}
-
-NO_SAGA=01985d8e-7c0a-7d51-9f3e-0242ac120002
-
-# each STATUS CODE [CURL OPTION...] < CALLS: every one of them gets that
-each() {
-	local wanted=$1 code=$2 list method # run sets "status"
-	shift 2
-	list=$(cat)
-	[[ $list ]] || fail "no calls"
-	for method in $(cut -d' ' -f1 <<<"$list" | sort -u); do
-		many -X "$method" "$@" < <(awk -v m="$method" -v u="$BASE_URL" '$1 == m { print u $2 }' <<<"$list")
-		all_were "$wanted"
-	done
-	call "$method" "$(at "$(awk -v m="$method" '$1 == m { print $2; exit }' <<<"$list")")" "$@"
-	expect "$wanted" ".code == \"$code\""
-}
-
-# example METHOD PATH [CURL OPTION...]: the README's own curl, for USER_ID and with TOKEN; STATUS and BODY
-example() {
-	local curl U=$BASE_URL J='Content-Type: application/json' A="Authorization: Bearer $TOKEN" ID=$USER_ID SESSION=$USER_ID SAGA=$NO_SAGA
-	local ADMIN=$A
-	METHOD=$1
-	curl=$(usherctl calls | sed -nE "s#^\| \`$1 ${2//[\{\}]/.}\` .*\| \`(curl .*)\` \|\$#\1#p")
-	[[ $curl ]] || fail "no curl for $1 $2"
-	HEAD=$(eval "$curl" '"${@:3}"' -D - -o '"$BATS_TEST_TMPDIR/.body"' | tr -d '\r')
-	BODY=$(<"$BATS_TEST_TMPDIR/.body")
-	STATUS=$(awk 'NR == 1 { print $2 }' <<<"$HEAD")
-}
-
-@test "each call that wants a token refuses to go without, and by a bad one" {
-	people
-	TOKEN='' each 401 token_missing < <(those '.security == null')
-	TOKEN=$ADMIN.x each 401 token_invalid < <(those '.security == null')
-}
-
-@test "each call that wants rights refuses who lacks them" {
-	fresh_user
-	local stranger=$USER_ID
-	fresh_user
-	login
-	USER_ID=$stranger each 403 forbidden < <(USER_ID=$stranger those '.description | test("admin")')
-}
-
-@test "each call on a user who is not there says so" {
-	local method path
-	people
-	USER_ID=9007199254740991
-	while read -r method path; do
-		example "$method" "${path/$USER_ID/\{id\}}"
-		expect 404 '.code == "user_not_found"'
-	done < <(those '($path | test("/users/\\{id\\}")) and (.responses | has("404"))')
-}
-
-@test "each call with a body refuses what is no JSON, no object, of another type, or too large" {
-	local json='.requestBody.content["application/json"]?'
-	people
-	head -c 300000 /dev/zero | tr '\0' ' ' >"$BATS_TEST_TMPDIR/large"
-	each 400 malformed -H 'Content-Type: application/json' --data '{' < <(those "$json")
-	each 422 invalid -H 'Content-Type: application/json' --data '[]' < <(those "$json")
-	each 415 unsupported_media_type -H 'Content-Type: text/plain' --data '{}' < <(those "$json")
-	each 413 too_large -H 'Content-Type: application/json' --data-binary "@$BATS_TEST_TMPDIR/large" < <(those "$json")
-}
-
-@test "each call that takes If-Match heeds it" {
-	local method path version
-	people
-	version=$(version_of "$USER_ID")
-	while read -r method path; do
-		example "$method" "${path/$USER_ID/\{id\}}" -H 'If-Match: "99"'
-		expect 412 '.code == "stale_version"'
-	done < <(those '.parameters | any(.["$ref"] == "#/components/parameters/If-Match")')
-	[ "$(version_of "$USER_ID")" = "$version" ]
-}
-
-#
 # Browsers from elsewhere
 #
 
@@ -352,28 +269,6 @@ open_to_any() {
 #
 # The front's own errors
 #
-
-# front_up: an nginx of its own before nothing, that gives every error of its tables on demand
-front_up() {
-	local dir=$BATS_TEST_TMPDIR/front status
-	cp -r "$USHER_VAR/nginx" "$dir"
-	mkdir -p "$dir/tmp"
-	[[ ! ${1-} ]] || echo "$1" >"$dir/usher/origins.conf"
-	for status in $(front_statuses); do
-		echo "location = /give/$status { return ${status/431/494}; }" # its own name for it
-	done >"$dir/usher/give.conf"
-	sed -i -e "s|^pid .*|pid $dir/nginx.pid;|" -e "s|listen 127[^;]*;|listen unix:$dir/sock; include usher/give.conf;|" \
-		-e "s|[^ ]*/log/|$dir/|" "$dir/nginx.conf"
-	"$(type -P nginx || echo /usr/sbin/nginx)" -p "$dir" -c nginx.conf -e "$dir/error.log" 3>&-
-	wait_for 5 test -S "$dir/sock"
-}
-
-front_statuses() {
-	sed -n '/^map \$status \$usher_title/,/^}/p' "$SOURCES/nginx/usher/http.conf" | grep -oE '\b[45][0-9]{2}\b' | sort -u
-}
-
-# front PATH [CURL OPTION...]
-front() { call GET "http://front$1" --unix-socket "$BATS_TEST_TMPDIR/front/sock" "${@:2}"; }
 
 @test "each error of nginx's own is a whole problem in both languages, and browsers elsewhere may read it" {
 	local status
@@ -469,28 +364,10 @@ is_waiting() { [[ $(waiting) ]]; }
 	[ -e "$BATS_TEST_TMPDIR/told" ]
 }
 
-@test "conflict: a password that another request changes meanwhile is not changed again" {
-	local asking
-	fresh_user
-	login
-	worker_up
-	hold_row "$USER_ID"
-	(
-		ask POST /auth/password "$(jq -cn --arg p "$PASSWORD" '{current_password: $p, new_password: "another horse battery"}')"
-		expect 409 '.code == "conflict"'
-		touch "$BATS_TEST_TMPDIR/told"
-	) 3>&- &
-	asking=$!
-	wait_for 5 is_waiting
-	printf "UPDATE users SET password_hash = '*' WHERE id = %s;\nCOMMIT;\n\\q\n" "$USER_ID" >&"${HOLDER[1]}"
-	wait "$asking"
-	[ -e "$BATS_TEST_TMPDIR/told" ]
-}
-
 @test "each code of the closed list is provoked by a test" {
 	local code missing=''
 	for code in $(usherctl errors | sed -nE 's/^\| `([a-z_]+)`.*/\1/p'); do
-		grep -qE "code == \"$code\"|declined [0-9]+ $code\b" "$BATS_TEST_DIRNAME"/*.bats "$BATS_TEST_DIRNAME"/lib/api.bash || missing+=" $code"
+		grep -qE "code == \"$code\"|(declined|gives.*|all_give) [0-9]+ $code\b" "$BATS_TEST_DIRNAME"/*.bats "$BATS_TEST_DIRNAME"/lib/api.bash || missing+=" $code"
 	done
 	[ -z "$missing" ] || fail "no test provokes:$missing"
 }

@@ -20,7 +20,7 @@ load lib/stack
 		| ([.. | objects | .["$ref"]? // empty] | unique
 			| all(ltrimstr("#/") | split("/") as $p | ($all | getpath($p)) != null))
 		and ([.paths[][]] | all((.summary | length > 0) and (.responses | keys | any(startswith("2")))
-			and (.responses | has("500")) and (.responses | has("503"))))
+			and (.responses | has("502")) and (.responses | has("504"))))
 		and ([.paths[][].operationId] | length == (unique | length))' >/dev/null
 }
 

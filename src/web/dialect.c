@@ -22,7 +22,7 @@ const struct dialect OAUTH = {
 	.read = form_read,
 	.refuse = oauth_refuse,
 	.refusal = &OAUTH_ERROR,
-	.statuses = (const int[]){ 400, 413, 429, 500, 503, 0 },
+	.statuses = (const int[]){ 400, 429, 500, 503, 0 },
 };
 
 const struct dialect *

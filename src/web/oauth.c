@@ -88,7 +88,6 @@ static const struct refusal {
 	{ E_MALFORMED, 400, "invalid_request" },
 	{ E_INVALID, 400, "invalid_request" },
 	{ E_MEDIA_TYPE, 400, "invalid_request" },
-	{ E_TOO_LARGE, 413, "invalid_request" },
 	{ E_DENIED, 400, "invalid_grant" },
 	{ E_BAD_REFRESH, 400, "invalid_grant" },
 	{ E_GRANT_TYPE, 400, "unsupported_grant_type" },

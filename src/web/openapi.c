@@ -196,9 +196,6 @@ put_success(struct buf *b, const struct route *r, int status, const char *what)
 	if (status != 204 && status != 304) {
 		buf_lit(b, ",\"content\":{");
 		put_content(b, r);
-		if (status == 503)
-			buf_lit(b, ",\"application/problem+json\":{\"schema\":"
-				   "{\"$ref\":\"#/components/schemas/Problem\"}}");
 		buf_char(b, '}');
 	}
 	buf_char(b, '}');
@@ -210,7 +207,7 @@ is_first_of_status(enum err e)
 	return e == OK + 1 || err_row(e)->http != err_row(e - 1)->http;
 }
 
-/* In a dialect of their own. */
+/* In a dialect of their own. Before a body is read, and from nginx, they come as problems too. */
 static void
 put_own_refusals(struct buf *b, const struct route *r, const struct dialect *d)
 {
@@ -223,8 +220,11 @@ put_own_refusals(struct buf *b, const struct route *r, const struct dialect *d)
 		put_headers(b, r, *status);
 		buf_lit(b, ",\"content\":{");
 		put_media(b, JSON_TYPE, &refusal, false);
-		buf_lit(b, "}}");
+		buf_lit(b, ",\"application/problem+json\":{\"schema\":"
+			   "{\"$ref\":\"#/components/schemas/Problem\"}}}}");
 	}
+	buf_key(b, "413");
+	put_ref(b, "responses", err_row(E_TOO_LARGE)->code);
 }
 
 static void
@@ -236,10 +236,6 @@ put_problems(struct buf *b, const struct route *r)
 
 		if (!is_first_of_status(e) || *name == '\0')
 			continue;
-		if (status == 503 && (r->traits & GIVES_AT_503) != 0) {
-			put_success(b, r, 503, "not all is well");
-			continue;
-		}
 		buf_key(b, arena_printf(b->arena, "%d", status));
 		put_ref(b, "responses", name);
 	}
@@ -271,6 +267,8 @@ put_answers(struct buf *b, const struct route *r)
 		put_success(b, r, 202, "it is safe, and will be done");
 	if (implied_cacheable(r))
 		put_success(b, r, 304, "the version is still the one");
+	if ((r->traits & GIVES_AT_503) != 0)
+		put_success(b, r, 503, "not all is well");
 	put_refusals(b, r);
 	buf_char(b, '}');
 }

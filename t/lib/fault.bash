@@ -43,6 +43,11 @@ freeze() {
 }
 is_frozen() { [[ $(ps -o stat= -p "$1") == T* ]]; }
 thaw() { kill -CONT "$1"; }
+thaw_all() {
+	local pid
+	for pid in "${FROZEN[@]}"; do kill -CONT "$pid" 2>/dev/null || true; done
+	FROZEN=()
+}
 
 # hold_row ID, let_row_go: a transaction of ours that has locked the user.
 hold_row() {
@@ -66,9 +71,9 @@ rows_are_awaited() {
 mend() {
 	local pid
 	rm -f "$BATS_TEST_TMPDIR"/*.on
-	for pid in "${FROZEN[@]}"; do kill -CONT "$pid" 2>/dev/null || true; done
+	thaw_all
 	for pid in "${CHILDREN[@]}"; do wait "$pid" || true; done
-	FROZEN=() CHILDREN=()
+	CHILDREN=()
 	if [[ ${HOLDER_PID-} ]]; then kill "$HOLDER_PID" 2>/dev/null || true; fi
 	"$USHER_DEV" status >/dev/null 2>&1 || dev start
 	wait_for 15 has_come 200 GET "$BASE_URL/readyz"

@@ -32,6 +32,7 @@ front_down() {
 	FRONT=
 }
 
+# shellcheck disable=SC2016 # nginx's own
 front_statuses() {
 	sed -n '/^map \$status \$usher_title/,/^}/p' "$SOURCES/nginx/usher/http.conf" | grep -oE '\b[45][0-9]{2}\b' | sort -u
 }

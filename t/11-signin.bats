@@ -37,9 +37,13 @@ hash_is() {
 	expect 200 '.id == ($ENV.USER_ID | tonumber)'
 }
 
-@test "the address's case does not matter at the door, nor does a trailing slash" {
+@test "the address's case does not matter at the door, nor do blanks around it or a trailing slash" {
 	post /auth/login/ "$(sign_in_as "${EMAIL^^}" "$PASSWORD")"
 	expect 200
+	post /auth/login "$(sign_in_as " $EMAIL"$'\n' "$PASSWORD")"
+	expect 200
+	post /auth/login "$(sign_in_as "$EMAIL" " $PASSWORD")"
+	expect 401
 }
 
 @test "a stranger and a wrong password get the same answer" {

@@ -74,6 +74,7 @@ nginx_says() { sed -nE "s/^\s*$1:$2\s+\"(.*)\";/\1/p" "$SOURCES/nginx/usher/http
 	run -2 usherctl
 	run -2 usherctl sing
 	run -2 usherctl migrate
+	[[ $output == *'usherctl migrate --help'* && $(wc -l <<<"$output") == 1 ]]
 	run -2 usherctl migrate sideways
 	[[ $output == *"usherctl --help"* && $(wc -l <<<"$output") == 1 ]]
 }
@@ -102,6 +103,8 @@ nginx_says() { sed -nE "s/^\s*$1:$2\s+\"(.*)\";/\1/p" "$SOURCES/nginx/usher/http
 	run -2 usherctl migrate up --dry-run
 	run -2 usherctl admin create --email "$(fresh_address)" --password-stdin --admin <<<"correct horse"
 	run -2 usherctl version 2
+	run -0 usherctl --version
+	[ "$output" = "$(usherctl version)" ]
 }
 
 @test "every setting has a default or is required, and says what it is for" {

@@ -632,9 +632,29 @@ run(struct tool *t, const struct command *cmd)
 	return status;
 }
 
+/* Some words are the beginning of several commands. */
+static int
+no_such_command(const char *word)
+{
+	size_t len = word == NULL ? 0 : strlen(word);
+
+	for (size_t i = 0; i < NELEM(COMMANDS) && len > 0; i++) {
+		if (strncmp(COMMANDS[i].words, word, len) == 0 && COMMANDS[i].words[len] == ' ')
+			return fprintf(stderr,
+				       "usherctl: %s what? see usherctl %s --help, or usherctl --help\n",
+				       word, word),
+			       WRONG_CALL;
+	}
+	return ctl_fail(word == NULL ? "no command" : word,
+			word == NULL ? "see usherctl --help"
+				     : "no such command; see usherctl --help"),
+	       WRONG_CALL;
+}
+
 int
 main(int argc, char **argv)
 {
+	static char version[] = "version";
 	struct tool t = { 0 };
 	int status;
 
@@ -642,6 +662,8 @@ main(int argc, char **argv)
 		return help(argc - 2, argv + 2);
 	if (argc > 1 && strcmp(argv[argc - 1], "--help") == 0)
 		return help(argc - 2, argv + 1);
+	if (argc == 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0))
+		argv[1] = version;
 	for (size_t i = 0; i < NELEM(COMMANDS); i++) {
 		int used = words_match(COMMANDS[i].words, argc - 1, argv + 1);
 
@@ -654,7 +676,5 @@ main(int argc, char **argv)
 		arena_free(&t.arena);
 		return status;
 	}
-	return ctl_fail(argc < 2 ? "no command" : argv[1],
-			argc < 2 ? "see usherctl --help" : "no such command; see usherctl --help"),
-	       WRONG_CALL;
+	return no_such_command(argc < 2 ? NULL : argv[1]);
 }

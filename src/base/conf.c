@@ -28,39 +28,64 @@ unquoted(struct arena *a, const char *value)
 	return end == NULL ? value : arena_textn(a, value + 1, (size_t)(end - value - 1));
 }
 
-static struct env_line *
-parse_line(struct arena *a, const char *line, struct env_line *next)
+/* A name as a shell has them. */
+static bool
+is_name(const char *name)
 {
-	struct env_line *l;
+	static const char LETTERS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_",
+			  DIGITS[] = "0123456789";
+	size_t len = strlen(name);
+
+	for (size_t i = 0; i < len; i++) {
+		if (strchr(LETTERS, name[i]) == NULL && (i == 0 || strchr(DIGITS, name[i]) == NULL))
+			return false;
+	}
+	return len > 0;
+}
+
+/* Put before *all what the line assigns, if it is not empty or a comment. E_INVALID: it is neither. */
+static enum err
+parse_line(struct arena *a, const char *line, struct env_line **all)
+{
+	struct env_line *l = arena_get(a, sizeof(*l));
 	const char *equals;
 
 	line = text_trim(a, line);
+	if (*line == '#' || *line == '\0')
+		return OK;
 	if (strncmp(line, "export ", 7) == 0)
 		line += 7;
 	equals = strchr(line, '=');
-	if (*line == '#' || equals == NULL)
-		return next;
-	l = arena_get(a, sizeof(*l));
-	*l = (struct env_line){ next, text_trim(a, arena_textn(a, line, (size_t)(equals - line))),
+	if (equals == NULL)
+		return E_INVALID;
+	*l = (struct env_line){ *all, text_trim(a, arena_textn(a, line, (size_t)(equals - line))),
 				unquoted(a, equals + 1) };
-	return l;
+	*all = l;
+	return is_name(l->name) ? OK : E_INVALID;
 }
 
 /* The lines of the file, the last one first: the first found wins, as in a shell. */
-static struct env_line *
-read_file(struct arena *a, const char *path)
+static enum err
+read_file(struct arena *a, const char *path, struct env_line **all_r, const char **why_r)
 {
-	struct env_line *all = NULL;
-	char line[4096];
 	FILE *f = path == NULL ? NULL : fopen(path, "re");
+	char line[8192];
+	enum err e = OK;
 
+	*all_r = NULL;
 	if (f == NULL)
-		return NULL;
-	while (fgets(line, sizeof(line), f) != NULL)
-		all = parse_line(a, line, all);
+		return OK;
+	for (int n = 1; e == OK && fgets(line, sizeof(line), f) != NULL; n++) {
+		if (strlen(line) == sizeof(line) - 1) {
+			e = E_INVALID; /* the rest would be taken for a line of its own */
+			*why_r = arena_printf(a, "%s, line %d: too long", path, n);
+		} else if ((e = parse_line(a, line, all_r)) != OK)
+			*why_r = arena_printf(a, "%s, line %d: not NAME=value (not shown here)",
+					      path, n);
+	}
 	fclose(f);
 	explicit_bzero(line, sizeof(line));
-	return all;
+	return e;
 }
 
 static const char *
@@ -103,12 +128,13 @@ conf_allowed(struct arena *a, const struct field *f)
 const char *
 conf_complaint(struct arena *a, const struct field *f, const char *found)
 {
-	const char *shown = f->secret ? "a value not shown here" : found;
-	const char *quote = f->secret ? "" : "\"";
+	const char *quote = f->secret ? "" : "\"", *shown = found;
 
 	if (found == NULL)
 		return arena_printf(a, "%s is not set; wanted: %s (%s)", f->name,
 				    conf_allowed(a, f), f->help);
+	if (f->secret)
+		shown = arena_printf(a, "a value of %zu bytes, not shown here", strlen(found));
 	return arena_printf(a, "%s: found %s%s%s; allowed: %s (%s)", f->name, quote, shown, quote,
 			    conf_allowed(a, f), f->help);
 }
@@ -146,9 +172,11 @@ enum err
 conf_load(struct arena *a, const struct shape *s, unsigned need, const char *file, void *out,
 	  struct conf_origin *origin_r, const char **why_r)
 {
-	const struct env_line *lines = read_file(a, file);
+	struct env_line *lines;
 
 	shape_clear(s, out);
+	if (read_file(a, file, &lines, why_r) != OK)
+		return E_INVALID;
 	origin_r->strangers = strangers(a, s, lines);
 	for (const struct field *f = s->field; f->name != NULL; f++) {
 		enum conf_source *from = &origin_r->of[f - s->field];

@@ -6,6 +6,7 @@
 #include "db.h"
 #include "log.h"
 #include "metric.h"
+#include "text.h"
 
 #include "event.h"
 #include "limit.h"
@@ -167,15 +168,17 @@ has_changed(enum err e)
 enum err
 auth_sign_in(struct ctx *c, const struct sign_in *in, struct grant *out_r)
 {
+	/* trimmed, as where it was signed up with */
+	const struct sign_in as = { text_trim(c->arena, in->email), in->password };
 	struct user u = { 0 };
 	enum err e;
 
-	if ((e = limit_take(c, LOGINS_OF_ACCOUNT, in->email)) != OK)
+	if ((e = limit_take(c, LOGINS_OF_ACCOUNT, as.email)) != OK)
 		return e;
-	e = try_sign_in(c, in, &u, out_r);
+	e = try_sign_in(c, &as, &u, out_r);
 	/* Of two logins that meet on an old hash one makes it a new one; the other is as good. */
 	if (has_changed(e))
-		e = try_sign_in(c, in, &u, out_r);
+		e = try_sign_in(c, &as, &u, out_r);
 	return has_changed(e) ? deny(c, u.id, "changed") : e;
 }
 

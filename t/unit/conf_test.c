@@ -51,7 +51,6 @@ static const struct {
 	  "a#b - - 7 0", NULL },
 	{ "one quote is a letter", "T_TEXT='a\n", NULL, NULL, "'a - - 7 0", NULL },
 	{ "an equals sign in the value", "T_TEXT=a=b\n", NULL, NULL, "a=b - - 7 0", NULL },
-	{ "a line without one", "T_TEXT\nnonsense\n", NULL, NULL, "usual - - 7 0", NULL },
 	{ "names of others", "X_TEXT=a\nT_TEXTS=b\nT_TEX=c\n", NULL, NULL, "usual - - 7 0", NULL },
 	{ "a choice", "T_CHOICE=green\n", NULL, NULL, "usual green - 7 0", NULL },
 	{ "a secret", "T_SECRET=hush-hush\n", NULL, NULL, "usual - hush-hush 7 0", NULL },
@@ -67,7 +66,7 @@ static const struct {
 	{ "no truth value", NULL, "T_FLAG", "2", NULL,
 	  "T_FLAG: found \"2\"; allowed: 0 or 1 (whether)" },
 	{ "a secret too short", NULL, "T_SECRET", "abc", NULL,
-	  "T_SECRET: found a value not shown here; allowed: 4 to 40 characters (nobody's business)" },
+	  "T_SECRET: found a value of 3 bytes, not shown here; allowed: 4 to 40 characters (nobody's business)" },
 	{ "the environment is judged, though the file is good", "T_NUMBER=3\n", "T_NUMBER", "x",
 	  NULL, "T_NUMBER: found \"x\"; allowed: 1 to 9 (how many)" },
 };
@@ -114,6 +113,33 @@ test_loads(struct arena *a)
 					     (long long)c.number, c.flag),
 				LOADS[i].read, "with these values");
 		is_text(why, LOADS[i].why, "with this line");
+		unlink(file);
+	}
+}
+
+/* A line that assigns nothing is a mistake of somebody's: it is told by its number, never shown. */
+static void
+test_wrong_lines(struct arena *a)
+{
+	char *long_line = arena_get(a, 10000);
+	const char *const lines[] = { "T_SECRET hush", "hush",	      "=hush",
+				      "1T=hush",       "T TEXT=hush", long_line };
+	struct conf_origin origin;
+	struct conf c;
+
+	memset(long_line, 'x', 9999);
+	memcpy(long_line, "T_TEXT=", 7);
+	forget_variables();
+	for (size_t i = 0; i < NELEM(lines); i++) {
+		const char *file =
+			file_with(a, arena_printf(a, "T_NUMBER=3\n%s\nT_FLAG=1\n", lines[i]));
+		const char *why = "";
+
+		ok(conf_load(a, &CONF, 1, file, &c, &origin, &why) == E_INVALID,
+		   "a line that assigns nothing is refused: %.12s", lines[i]);
+		ok(strstr(why, file) != NULL && strstr(why, ", line 2: ") != NULL &&
+			   strstr(why, "hush") == NULL,
+		   "and told by its place: %s", why);
 		unlink(file);
 	}
 }
@@ -174,6 +200,7 @@ main(void)
 	struct arena *a = arena_new(16 * 1024);
 
 	test_loads(a);
+	test_wrong_lines(a);
 	test_need(a);
 	test_prints(a);
 	arena_free(&a);

@@ -2,8 +2,8 @@
 # Beside api and stack, for nginx's own part: an nginx of one's own, on a socket, with the stack's own
 # configuration.
 
-# front_up [ORIGINS]: FRONT, its folder. Each error of its tables is given by /give/STATUS; a worker has half
-# a second. Before WORKER if that is set (a worker's socket, or none), else before the stack's pools. With
+# front_up [ORIGINS]: FRONT, its folder. Each error of its tables is given by /give/STATUS; a worker has a
+# tenth of a second. Before WORKER if that is set (a worker's socket, or none), else before the stack's pools. With
 # STRICT set nobody is exempt from its limits, and one is too many soon.
 front_up() {
 	local status
@@ -16,7 +16,7 @@ front_up() {
 	done >"$FRONT/usher/give.conf"
 	sed -i -e "s|^pid .*|pid $FRONT/nginx.pid;|" -e "s|listen 127[^;]*;|listen unix:$FRONT/sock; include usher/give.conf;|" \
 		-e "s|[^ ]*/log/|$FRONT/|" "$FRONT/nginx.conf"
-	sed -i -e 's/fastcgi_read_timeout .*/fastcgi_read_timeout 500ms;/' "$FRONT/usher/fastcgi.conf"
+	sed -i -e 's/fastcgi_read_timeout .*/fastcgi_read_timeout 100ms;/' "$FRONT/usher/fastcgi.conf"
 	[[ ! ${WORKER-} ]] || sed -i "s|server unix:[^ ]*|server unix:$WORKER|" "$FRONT/usher/http.conf"
 	if [[ ${STRICT-} ]]; then
 		: >"$FRONT/usher/exempt.conf"

@@ -18,8 +18,9 @@ struct conf_origin {
 	const char *strangers;	 /* names in the file that begin like ours, and are none; or NULL */
 };
 
-/* Fill `out`. `file` may not exist; each of its lines is NAME=value, a comment (#) or empty. Rows whose `need` has a bit of `need` must have a value.
- * A secret is wiped from the environment once it is read. On E_INVALID *why_r is the line to print. All text lives in the arena. */
+/* Fill `out`. `file` may not exist; each of its lines is NAME=value, a comment (#) or empty. Rows
+ * whose `need` has a bit of `need` must have a value. A secret is wiped from the environment once it
+ * is read. On E_INVALID *why_r is the line to print. All text lives in the arena. */
 enum err conf_load(struct arena *a, const struct shape *s, unsigned need, const char *file,
 		   void *out, struct conf_origin *origin_r, const char **why_r) MUST_CHECK;
 

@@ -88,11 +88,23 @@ static const struct {
 	enum err e;
 	bool (*of)(const struct route *r);
 } GENERAL[] = {
-	{ E_MALFORMED, always },      { E_NO_TOKEN, wants_token },    { E_BAD_TOKEN, wants_token },
-	{ E_FORBIDDEN, wants_right }, { E_NOT_FOUND, names_user },    { E_STALE, takes_match },
-	{ E_TOO_LARGE, always },      { E_MEDIA_TYPE, takes_body },   { E_INVALID, always },
-	{ E_LIMITED, is_counted },    { E_CONFLICT, takes_key },      { E_BUG, asks_stores },
-	{ E_BUSY, asks_stores },      { E_UNAVAILABLE, asks_stores }, { E_UNCERTAIN, changes },
+	/* clang-format off */
+	{ E_MALFORMED, always },
+	{ E_NO_TOKEN, wants_token },
+	{ E_BAD_TOKEN, wants_token },
+	{ E_FORBIDDEN, wants_right },
+	{ E_NOT_FOUND, names_user },
+	{ E_STALE, takes_match },
+	{ E_TOO_LARGE, always },
+	{ E_MEDIA_TYPE, takes_body },
+	{ E_INVALID, always },
+	{ E_LIMITED, is_counted },
+	{ E_CONFLICT, takes_key },
+	{ E_BUG, asks_stores },
+	{ E_BUSY, asks_stores },
+	{ E_UNAVAILABLE, asks_stores },
+	{ E_UNCERTAIN, changes },
+	/* clang-format on */
 };
 
 bool

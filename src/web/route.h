@@ -34,7 +34,7 @@ enum {
 	TAKES_KEY = 64,	      /* Idempotency-Key */
 	TRIED_BY_ADMIN = 128, /* in its example: whose call it is has no token any more */
 	NAMES_UUID = 256,     /* {id} is one */
-	ASKS_NO_STORE = 512,  /* answered from what the worker has itself */
+	ASKS_NO_STORE = 512,  /* or tells how it is: no failure of one is an error here */
 };
 
 #define ERRORS(...) ((const enum err[]){ __VA_ARGS__, OK })

@@ -153,6 +153,10 @@ with_an_unknown_parameter() {
 	well "$1"
 	TOKEN=$WHO send "${1%% *}" "$WAY$([[ $WAY == *\?* ]] && echo '&' || echo '?')nonsense=1" "$WHAT"
 }
+no_object() {
+	well "$1"
+	if [[ $WHAT == '{'* ]]; then with_body "$1" '[]'; else with_an_unknown_parameter "$1"; fi
+}
 too_large() { with_body "$1" "@$BATS_TEST_TMPDIR/large"; }
 as_text() {
 	well "$1"
@@ -173,6 +177,7 @@ with_a_long() { # HEADER or PATH
 	all_give 414 uri_too_long with_a_long path
 	all_give 415 unsupported_media_type as_text
 	all_give 422 invalid with_an_unknown_parameter
+	all_give 422 invalid no_object
 	all_give 431 too_large with_a_long header
 }
 
